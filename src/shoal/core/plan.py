@@ -1,7 +1,8 @@
 """Plans: steps that name needs, never endpoints; routes, which bind a step; and what is known when asking for more.
 
-The coordinator is spoken to by ask and tell: `ask(state) -> Next | Stop`, the workflow runs what is asked and adds the
-results to the state. A plan made in one go is the special case of one `Next` with everything in it.
+The coordinator is spoken to by ask and tell: `ask(state) -> Next | Stop`, the workflow runs what is asked, adds the
+results to the state and asks again once every step asked for has a result. A plan made in one go is the special case
+of one `Next` with everything in it.
 """
 
 from __future__ import annotations
@@ -155,18 +156,23 @@ class State:
     features: Features
     candidates: tuple[Endpoint, ...]
     effort: Effort = Effort.AUTO
+    named: bool = False  # the client asked for a model by name: it is asked directly, whatever it can do
     steps: tuple[Step, ...] = ()
     results: Mapping[str, Result] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)
 class Next:
-    """Run these steps too; `final` is the one whose output is the answer, `template` the shape, `grounds` the why."""
+    """Run these steps too; `final` is the one whose output is the answer, `template` the shape, `grounds` the why.
+
+    `live` promises that no later step can replace the answer, so that it may stream to the client as it comes.
+    """
 
     steps: tuple[Step, ...]
     final: str
     template: str
     grounds: tuple[Term, ...] = ()
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True)

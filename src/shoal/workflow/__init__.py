@@ -1,0 +1,1 @@
+"""Runs a plan's steps as a DAG within budget and remembers what is done."""
