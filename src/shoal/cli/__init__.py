@@ -1,0 +1,1 @@
+"""One file per command; parses arguments, calls one room, prints."""
