@@ -5,7 +5,12 @@ the caller gets. A refusal by policy is a value (`core.verdict`); it becomes an 
 
     ShoalError
     ├── CallerError          change the request           400
+    │   ├── KeyRefused       key missing or unknown       401
     │   ├── UnknownModel     no such model here           404
+    │   ├── UnknownPath      nothing lives at this path   404
+    │   ├── WrongMethod      this path takes another verb 405
+    │   ├── TooSlow          the request took too long    408
+    │   ├── HeadTooLarge     headers over the limit       431
     │   ├── NotAllowed       not this caller's            403
     │   ├── NothingPermitted policy forbids every one     403
     │   ├── TooLarge         body over the limit          413
@@ -67,8 +72,43 @@ class UnknownModel(CallerError):
     code = "model_not_found"
 
 
+class KeyRefused(CallerError):
+    """The instance asks for a key, and the one given is missing or unknown."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
+class UnknownPath(CallerError):
+    """Nothing lives at this path, or the run it names is not known here."""
+
+    status = 404
+    code = "not_found"
+
+
+class WrongMethod(CallerError):
+    """The path exists, but not for this HTTP method."""
+
+    status = 405
+    code = "method_not_allowed"
+
+
+class TooSlow(CallerError):
+    """Headers or body were not complete in time."""
+
+    status = 408
+    code = "request_timeout"
+
+
+class HeadTooLarge(CallerError):
+    """The request's headers are over the limit."""
+
+    status = 431
+    code = "headers_too_large"
+
+
 class NotAllowed(CallerError):
-    """The caller may not do this (key missing or not the owner)."""
+    """The caller may not do this: a host name or web page this instance does not serve."""
 
     status = 403
     code = "not_allowed"
