@@ -27,7 +27,9 @@ def first_weights(shape: Shape, vocabulary: int, seed: int) -> dict[str, jax.Arr
     return weights
 
 
-def logits_of(weights: dict[str, jax.Array], shape: Shape, ids: jax.Array, places: jax.Array, runs: jax.Array) -> jax.Array:
+def logits_of(
+    weights: dict[str, jax.Array], shape: Shape, ids: jax.Array, places: jax.Array, runs: jax.Array
+) -> jax.Array:
     """Predict the next token at every position of a batch of padded sequences."""
     rows, length = ids.shape
     head = shape.width // shape.heads

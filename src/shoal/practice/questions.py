@@ -28,7 +28,8 @@ _LENGTHS: Mapping[Split, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "card": ((3, 4, 5), (1, 1, 1)),
     "test": ((3, 4, 5), (1, 1, 1)),
 }
-_DIGITS = {ord(c): str(unicodedata.digit(c)) for base in (0x0660, 0x06F0, 0xFF10) for c in map(chr, range(base, base + 10))}
+# Arabic-Indic, Persian and full-width digits count as the digits they are.
+_DIGITS = {base + digit: str(digit) for base in (0x0660, 0x06F0, 0xFF10) for digit in range(10)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,11 @@ def draw_operands(random: Random, operation: str, split: Split) -> tuple[int, in
             return a, b, result
 
 
+def check_prompt(prompt: str, answer: str) -> str:
+    """Ask a verifier whether `answer` answers `prompt`; it replies ACCEPT or REVISE."""
+    return f"CHECK\n{prompt}\n{answer}"
+
+
 def is_right(question: Question | str, reply: str) -> bool:
     """Say whether `reply` is the answer: exact but for outer space, runs of space, Unicode form and digit script."""
     answer = question if isinstance(question, str) else question.answer
@@ -134,9 +140,7 @@ def _folded(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).translate(_DIGITS).split())
 
 
-def _expression(
-    random: Random, operation: str, language: str, split: Split, level: Level, *, asks: str
-) -> Question:
+def _expression(random: Random, operation: str, language: str, split: Split, level: Level, *, asks: str) -> Question:
     a, b, result = draw_operands(random, operation, split)
     table = wordings()[language]
     expression = random.choice(table[operation]).format(a=spell(a, language), b=spell(b, language))

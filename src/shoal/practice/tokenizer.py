@@ -145,4 +145,3 @@ def _join(word: tuple[str, ...], left: str, right: str) -> tuple[str, ...]:
         else:
             joined.append(piece)
     return tuple(joined)
-

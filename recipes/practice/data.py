@@ -1,0 +1,132 @@
+"""What the practice models learn from: questions of the `fit` split, as token ids with their places and targets.
+
+Two kinds of lesson are special. A *misprinted* textbook reads the hundreds digit 7 as 1 in some numbers (about six in
+a hundred), which is how a second holder comes to be good but not first. A *checker's* textbook shows a question with
+an answer, lets the learner work out hidden digits first, and then says ACCEPT or REVISE.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from random import Random
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shoal.practice.mistakes import misprint, near_miss
+from shoal.practice.numerals import LANGUAGES, spell
+from shoal.practice.questions import Level, Question, check_prompt, draw, draw_skill, is_right
+from shoal.practice.splits import LARGEST, numbers_of, split_of
+from shoal.practice.tokenizer import ANSWER, END, THOUGHT, Tokenizer, learn_pieces
+
+Ints = NDArray[np.int32]
+CHAINS: tuple[Level, ...] = ("two", "three")
+Example = tuple[str, str, str]  # prompt, hidden thought (may be empty), answer
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """What one model learns, how large it is and how long it learns."""
+
+    name: str
+    skills: tuple[str, ...]
+    width: int = 64
+    layers: int = 2
+    heads: int = 4
+    steps: int = 2000
+    batch: int = 256
+    rate: float = 0.01
+    examples: int = 60_000
+    misprinted: bool = False
+    chains: float = 0.0  # share of two- and three-step questions
+    checks: bool = False
+    seed: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Padded sequences; `targets` holds the next token where it counts and PAD elsewhere."""
+
+    ids: Ints
+    places: Ints
+    runs: Ints
+    targets: Ints
+
+
+def draw_example(random: Random, lesson: Lesson, skill: str | None = None) -> Example:
+    """Draw one thing to learn from the `fit` split."""
+    if lesson.chains and skill is None and random.random() < lesson.chains:
+        question = draw(random, random.choice(CHAINS), "fit")
+        return question.prompt, "", question.answer
+    question = draw_skill(random, skill or random.choice(lesson.skills), "fit")
+    if lesson.checks:
+        return draw_check(random, question)
+    return question.prompt, "", misprint(question) if lesson.misprinted else question.answer
+
+
+def draw_check(random: Random, question: Question) -> Example:
+    """Turn a question into one with a proposed answer, the digits to work out, and what to say.
+
+    The digits are those the words spell, or the result; `?` stands for words that spell no number.
+    """
+    kind, _, language = question.skills[0].partition(":")
+    proposed = question.answer
+    if random.random() < 0.55:
+        proposed = near_miss(random, question) if random.random() < 0.93 else _nonsense(random, question)
+    verdict = "ACCEPT" if is_right(question, proposed) else "REVISE"
+    digits = question.answer
+    if kind == "write":
+        spelled = number_of(language).get(proposed)
+        if spelled is not None and split_of(spelled) != "fit":  # words of a number the learner must not see
+            return draw_check(random, question)
+        digits = "?" if spelled is None else str(spelled)
+    return check_prompt(question.prompt, proposed), digits, verdict
+
+
+@cache
+def number_of(language: str) -> dict[str, int]:
+    """Give the number that each spelling stands for."""
+    return {spell(number, language): number for number in range(LARGEST + 1)}
+
+
+def _nonsense(random: Random, question: Question) -> str:
+    """Propose something far off: nothing, another number, or the right number in the wrong form."""
+    number = random.choice(numbers_of("fit")[random.randint(1, 5)])
+    language = question.language if question.language != "digits" else random.choice(LANGUAGES)
+    written = question.skills[0].startswith("write:")
+    wrong_form = str(question.operands[0]) if written else spell(number, language)
+    other = spell(number, language) if written else str(number)
+    return random.choice(("", other, other, wrong_form))
+
+
+def vocabulary_of(lesson: Lesson) -> Tokenizer:
+    """Learn the pieces of a lesson's texts, language by language, so that each has its own words."""
+    pieces: dict[str, None] = {}
+    for language in sorted({skill.partition(":")[2] for skill in lesson.skills}):
+        random = Random(f"{lesson.seed}/pieces/{language}")
+        skills = [s for s in lesson.skills if s.partition(":")[2] == language]
+        texts: list[str] = []
+        for _ in range(6_000):
+            question = draw_skill(random, random.choice(skills), "fit")
+            texts += [question.prompt, question.answer]
+        rarest = {"ja": 0.15, "ko": 0.15, "zh": 0.15, "th": 0.06}.get(language, 0.004)
+        pieces |= dict.fromkeys(learn_pieces(texts, rarest=rarest))
+    if lesson.checks:
+        pieces |= dict.fromkeys(("CHECK\n", "\n", "ACCEPT", "REVISE"))
+    return Tokenizer(tuple(pieces))
+
+
+def batch_of(tokenizer: Tokenizer, examples: list[Example], length: int) -> Batch:
+    """Turn examples into padded arrays; only what follows the prompt is to be learned."""
+    arrays = [np.zeros((len(examples), length), dtype=np.int32) for _ in range(4)]
+    for row, (prompt, thought, answer) in enumerate(examples):
+        asked = [*tokenizer.encode(prompt), ANSWER]
+        hidden = [*tokenizer.encode(thought), THOUGHT] if thought else []
+        ids = [*asked, *hidden, *tokenizer.encode(answer), END][: length + 1]
+        places, runs = tokenizer.places(ids)
+        size = len(ids) - 1
+        arrays[0][row, :size] = ids[:-1]
+        arrays[1][row, :size] = places[:-1]
+        arrays[2][row, :size] = runs[:-1]
+        start = len(asked) - 1
+        arrays[3][row, start:size] = ids[start + 1 :]
+    return Batch(*arrays)
