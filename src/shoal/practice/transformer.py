@@ -216,7 +216,7 @@ class Model:
         """Add one token to each row of `memory`; gives the logits of the next."""
         if memory.length >= self.shape.context:
             return np.zeros((len(tokens), len(self.tokenizer)), dtype=np.float32)
-        digit = np.array([self.tokenizer.is_digit(int(token)) for token in tokens])
+        digit = np.array([self.tokenizer.is_digit(token) for token in tokens.tolist()])
         memory.runs = memory.runs + (digit & (memory.places == 0))
         memory.places = np.where(digit, memory.places + 1, 0)
         places = np.minimum(memory.places, PLACES - 1)[:, None]
