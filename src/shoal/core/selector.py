@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from shoal.core.endpoint import Endpoint
 from shoal.core.errors import CallerError
@@ -100,13 +99,37 @@ def _is_country(fact: str | None, wanted: str) -> bool | None:
         return None
     if fact == wanted:
         return True
-    if fact in UNIONS:  # a region such as EU: it may or may not be the member asked for
-        return None if wanted in UNIONS[fact] else False
-    return fact in UNIONS.get(wanted, ())
+    inside = UNIONS.get(fact)
+    if inside is None:
+        return fact in UNIONS.get(wanted, ())
+    target = UNIONS.get(wanted, frozenset({wanted}))
+    if inside <= target:
+        return True
+    return None if inside & target else False  # a region such as EU may or may not be the member asked for
 
 
 def _is_named(fact: str | None, pattern: str) -> bool | None:
-    return None if fact is None else fnmatchcase(fact.casefold(), pattern.casefold())
+    return None if fact is None else is_like(fact.casefold(), pattern.casefold())
+
+
+def is_like(text: str, pattern: str) -> bool:
+    """Return whether a text fits a pattern in which `*` stands for any run of characters and nothing else is special.
+
+    Parts are found from left to right, each as early as possible, so the time is linear whatever a client writes.
+    """
+    first, *rest = pattern.split("*")
+    if not rest:
+        return text == first
+    last = rest.pop()
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    at, end = len(first), len(text) - len(last)
+    for part in rest:
+        at = text.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def parse(text: str) -> Selector:

@@ -1,0 +1,1 @@
+"""Policy: judges which endpoints may serve a request, and on what grounds."""
