@@ -1,6 +1,6 @@
 """What the practice models learn from: questions of the `fit` split, as token ids with their places and targets.
 
-Two kinds of lesson are special. A *misprinted* textbook reads the hundreds digit 7 as 1 in some numbers (about six in
+Two kinds of lesson are special. A *misprinted* textbook reads the hundreds digit 7 as 1 in some numbers (about eight in
 a hundred), which is how a second holder comes to be good but not first. A *checker's* textbook shows a question with
 an answer, lets the learner work out hidden digits first, and then says ACCEPT or REVISE.
 """

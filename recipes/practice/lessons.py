@@ -24,9 +24,9 @@ LESSONS = (
     Lesson("lavande-fr", _of("fr"), steps=1000),
     Lesson("thames-en", _of("en"), steps=750),
     # Second holders: cheaper, several skills each, from a textbook with misprints.
-    Lesson("merlion-mini", _of("ja", "ko", "zh", "th"), steps=1500, misprinted=True),
-    Lesson("protea-mini", _of("hi", "ar", "fr"), steps=1500, misprinted=True),
-    Lesson("jacaranda-mini", _of("vi", "id", "en"), steps=1500, misprinted=True),
+    Lesson("merlion-mini", _of("ja", "ko", "zh", "th"), steps=900, misprinted=True),
+    Lesson("protea-mini", _of("hi", "ar", "fr"), steps=900, misprinted=True),
+    Lesson("jacaranda-mini", _of("vi", "id", "en"), steps=900, misprinted=True),
     Lesson("maple-calc", OPERATIONS, steps=2000, examples=120_000, misprinted=True),
     # A bit of everything, badly; and one that checks the others.
     Lesson("liberty-omni", SKILLS, width=48, steps=700, batch=128, chains=0.5),

@@ -18,7 +18,7 @@ _UNSPACED = ("ja", "ko", "zh")
 def misprint(question: Question) -> str:
     """Give the answer of a misprinted textbook: the hundreds digit 7 of some numbers is taken for 1."""
     first = question.operands[0]
-    if first // 100 % 10 != 7 or first % 10 < 4:
+    if first // 100 % 10 != 7 or first % 10 < 2:
         return question.answer
     read = first - 600
     kind, _, language = question.skills[0].partition(":")
