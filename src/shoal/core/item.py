@@ -26,9 +26,10 @@ class Speaker(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text."""
+    """A piece of text; `marks` are fields beside it that some providers read (`cache_control`), None where none."""
 
     text: str
+    marks: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
