@@ -80,6 +80,10 @@ def _chosen(arguments: argparse.Namespace) -> tuple[dict[str, Path], dict[str, s
     rows = [roster.member(name) for name in arguments.model] if arguments.model else list(roster.members().values())
     folder = arguments.weights
     paths = {row.id: row.weights_path() if folder is None else folder / f"{row.id}.npz" for row in rows}
+    missing = [name for name, path in paths.items() if not path.is_file()]
+    if missing and not arguments.model and len(missing) < len(paths):  # a pool in the making serves what there is
+        print(f"without weights, so not served: {', '.join(missing)}; `make practice` trains them", file=sys.stderr)
+        paths = {name: path for name, path in paths.items() if name not in missing}
     return paths, {row.id: row.developer for row in rows}
 
 
