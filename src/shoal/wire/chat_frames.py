@@ -257,7 +257,8 @@ def _counts(plain: Any) -> Counts | None:
     for name, value in plain.items():
         if isinstance(value, dict):
             read[name] = {inner: _whole(count) for inner, count in value.items()}
-    return _convert(read, Counts)
+    found: Counts | None = _convert(read, Counts)
+    return found
 
 
 def _convert(plain: Any, kind: type[Any]) -> Any:

@@ -118,7 +118,7 @@ def read_content(said: Said, reading: Reading) -> tuple[str, str]:
     if reading.think_tags and text:
         splitter = ThinkSplitter()
         pieces = [*splitter.feed(text), *splitter.finish()]
-        thinking += "".join(piece for is_thinking, piece in pieces if is_thinking).rstrip()
+        thinking += "".join(piece for is_thinking, piece in pieces if is_thinking)
         text = "".join(piece for is_thinking, piece in pieces if not is_thinking)
     return thinking, text
 
@@ -134,15 +134,15 @@ def reasoning_of(said: Said, reading: Reading) -> str:
 
 def flatten(chunks: list[Any]) -> tuple[str, str]:
     """Return the thinking and the text of content that came as typed chunks."""
-    thinking: list[str] = []
-    text: list[str] = []
+    thinking: list[Any] = []
+    text: list[Any] = []
     for chunk in chunks:
         if isinstance(chunk, str):
             text.append(chunk)
         elif isinstance(chunk, dict) and chunk.get("type") == "thinking":
             inner = chunk.get("thinking")
             thoughts = inner if isinstance(inner, list) else [inner]
-            thinking.extend(t.get("text", "") if isinstance(t, dict) else t for t in thoughts)
+            thinking += [t.get("text", "") if isinstance(t, dict) else t for t in thoughts]
         elif isinstance(chunk, dict) and chunk.get("type", "text") in ("text", "output_text"):
             text.append(chunk.get("text", ""))
     return "".join(t for t in thinking if isinstance(t, str)), "".join(t for t in text if isinstance(t, str))

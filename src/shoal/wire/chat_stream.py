@@ -50,7 +50,7 @@ DONE = b"[DONE]"
 class _Voice:
     """One choice of the stream while it is being said."""
 
-    __slots__ = ("calls", "finished", "held", "names", "splitter", "thought", "watch")
+    __slots__ = ("calls", "finished", "held", "names", "splitter", "watch")
 
     def __init__(self, reading: Reading) -> None:
         self.finished: Finish | None = None
@@ -75,8 +75,8 @@ class ChatStreamDecoder:
         "_served",
         "_size",
         "_usage",
+        "_voices",
     )
-    __slots__ += ("_voices",)
 
     def __init__(self, endpoint: Endpoint, reading: Reading) -> None:
         self._endpoint = endpoint

@@ -93,7 +93,8 @@ def _url(endpoint: Endpoint) -> str:
     url = endpoint.base_url.rstrip("/") + PATH
     if "{" in url:
         raise UpstreamError(
-            f"the address of `{endpoint.id}` has a place to fill in, `{endpoint.base_url}`; set `base_url` in shoal.toml",
+            f"the address of `{endpoint.id}` has a place to fill in: `{endpoint.base_url}`; "
+            "set `base_url` in shoal.toml",
             loss=Loss.ACCOUNT,
             sent=False,
         )
