@@ -69,9 +69,19 @@ def generate(seed: int, n: int, *, level: str = "mixed", split: str = "test") ->
 
 
 def task_questions(skill: str, split: Split, n: int, seed: int) -> list[Question]:
-    """Draw `n` one-step questions that all ask for `skill`."""
+    """Draw `n` different one-step questions that all ask for `skill`.
+
+    Raises:
+        ValueError: the split does not hold so many.
+    """
     random = Random(f"{seed}/{skill}/{split}")
-    return [draw_skill(random, skill, split) for _ in range(n)]
+    found: dict[str, Question] = {}
+    for _ in range(20 * n + 100):
+        if len(found) == n:
+            return list(found.values())
+        question = draw_skill(random, skill, split)
+        found.setdefault(question.prompt, question)
+    raise ValueError(f"cannot draw {n} different questions for `{skill}` from `{split}`: ask for fewer")
 
 
 def draw(random: Random, level: Level, split: Split) -> Question:

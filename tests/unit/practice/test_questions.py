@@ -67,13 +67,21 @@ def test_the_mixed_suite_is_a_third_each_with_all_languages_and_skills() -> None
     assert min(lengths) > 100
 
 
+@pytest.mark.parametrize("skill", ["read:ja", "write:hi", "subtract", "multiply"])
+def test_a_task_has_twenty_thousand_different_questions(skill: str) -> None:
+    assert len({question.prompt for question in task_questions(skill, "fit", 20_000, 3)}) == 20_000
+
+
 @pytest.mark.parametrize("skill", SKILLS)
-def test_a_task_has_far_more_questions_than_anyone_will_ask(skill: str) -> None:
-    """A task has at least 20,000: with 1,500 draws from so many, few are drawn twice."""
-    prompts = [
-        question.prompt for split in ("fit", "card", "test") for question in task_questions(skill, split, 500, 3)
-    ]
-    assert len(set(prompts)) > 1_350
+def test_the_card_can_ask_500_different_questions_of_every_task(skill: str) -> None:
+    questions = task_questions(skill, "card", 500, 3)
+    assert len({question.prompt for question in questions}) == 500
+    assert all(question.skills == (skill,) and question.split == "card" for question in questions)
+
+
+def test_asking_for_more_than_there_is_is_refused() -> None:
+    with pytest.raises(ValueError, match="ask for fewer"):
+        task_questions("read:ja", "card", 60_000, 1)
 
 
 def test_chains_name_their_skills_in_order() -> None:
