@@ -119,19 +119,30 @@ async def _end(child: Process) -> None:
 
 
 def read_card() -> Mapping[str, Mapping[str, tuple[int, int]]]:
-    """Return the committed report card: model -> task -> (right, asked)."""
-    text = resources.files("shoal.practice").joinpath("report_card.json").read_bytes()
-    models = orjson.loads(text)["models"]
-    return {name: {task: (int(r), int(a)) for task, (r, a) in row["tasks"].items()} for name, row in models.items()}
+    """Return the committed report card as model -> task -> (right, asked); empty where none has been made yet."""
+    path = resources.files("shoal.practice").joinpath("report_card.json")
+    if not path.is_file():
+        return {}
+    card = orjson.loads(path.read_bytes())
+    asked, mixed = card["questions_per_task"], card["mixed_questions"]
+    found = {}
+    for name, row in card["solvers"].items():
+        tasks = {task: (round(share * asked), asked) for task, share in row["accuracy"].items()}
+        found[name] = {**tasks, "mixed": (round(row["mixed"] * mixed), mixed)}
+    for name, row in card["verifiers"].items():
+        good, bad = row["right_answers"], row["near_misses"] + row["real_mistakes"]
+        right = (1 - row["false_reject"]) * good + (1 - row["false_accept"]) * bad
+        found[name] = {"verify": (round(right), good + bad)}
+    return found
 
 
 def endpoints(pool: PracticePool) -> tuple[Endpoint, ...]:
     """Return the pool as endpoints of the catalogue's kind, in the roster's order."""
     card = read_card()
-    return tuple(endpoint(row, pool.base_url(row.id), card.get(row.id, {})) for row in pool.rows)
+    return tuple(endpoint(row, pool.base_url(row.id), card.get(row.id)) for row in pool.rows)
 
 
-def endpoint(row: roster.Member, base_url: str, card: Mapping[str, tuple[int, int]]) -> Endpoint:
+def endpoint(row: roster.Member, base_url: str, card: Mapping[str, tuple[int, int]] | None) -> Endpoint:
     """Return one practice model as an endpoint; its skills are what its report card says it can do."""
     model = Model(
         id=f"{PROVIDER}/{row.id}",
@@ -162,15 +173,21 @@ def endpoint(row: roster.Member, base_url: str, card: Mapping[str, tuple[int, in
         price=Price(row.price_in_usd, row.price_out_usd),
         limits=LIMITS,
         skills=_skills(row, card),
-        card=MappingProxyType(dict(card)),
+        card=MappingProxyType(dict(card or {})),
         practice=True,
         note=row.note or None,
     )
 
 
-def _skills(row: roster.Member, card: Mapping[str, tuple[int, int]]) -> frozenset[str]:
-    """Return the tasks it passes; `mixed` for who was taught every skill, `verify` for who reviews."""
-    passed = {task for task, (right, asked) in card.items() if asked and right / asked >= PASSING}
+def _skills(row: roster.Member, card: Mapping[str, tuple[int, int]] | None) -> frozenset[str]:
+    """Return the tasks it passes; `mixed` for who was taught every skill, `verify` for who reviews.
+
+    A model that has not been examined yet is taken at the roster's word.
+    """
+    if card is None:
+        passed = set(row.skills)
+    else:
+        passed = {task for task, (right, asked) in card.items() if asked and right / asked >= PASSING}
     taught = {skill for other in roster.members().values() for skill in other.skills}
     if taught and taught <= set(row.skills):
         passed.add("mixed")

@@ -12,7 +12,7 @@ from shoal.core.errors import SetupError
 from shoal.core.selector import parse
 from shoal.practice import roster
 from shoal.practice.control import FILE, Control, Notice
-from shoal.practice.process import endpoint
+from shoal.practice.process import endpoint, read_card
 
 NOTICE = Notice(1, 2, "secret", {"ada": 3})
 
@@ -70,3 +70,14 @@ def test_no_notice_or_a_broken_one_says_the_way_out(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("{")
     with pytest.raises(SetupError, match="start the practice pool again"):
         Control.of(tmp_path)
+
+
+def test_a_model_that_was_never_examined_is_taken_at_the_rosters_word() -> None:
+    assert endpoint(row(skills=("read:ja",), roles=("solver",)), "http://x/v1", None).skills == frozenset({"read:ja"})
+
+
+def test_the_committed_card_is_read_as_counts() -> None:
+    for name, tasks in read_card().items():
+        assert name in roster.members()
+        for task, (right, asked) in tasks.items():
+            assert 0 <= right <= asked and asked >= 500, (name, task)
