@@ -18,7 +18,8 @@ the caller gets. A refusal by policy is a value (`core.verdict`); it becomes an 
     ├── PoolError            nobody can serve it now      503
     │   ├── NoAbleEndpoint   none is left that could      503
     │   ├── DeadlineSpent    time is used up              504
-    │   └── Overloaded       too many requests at once    503
+    │   ├── Overloaded       too many requests at once    503
+    │   └── LedgerUnavailable  the journal is not writable  503
     ├── UpstreamError        an endpoint failed           502
     │   ├── UpstreamTimeout
     │   ├── RateLimited
@@ -159,6 +160,12 @@ class Overloaded(PoolError):
     """Too many requests are in flight; come back shortly."""
 
     code = "overloaded"
+
+
+class LedgerUnavailable(PoolError):
+    """The journal cannot be written or read, and nothing is done that could not be told."""
+
+    code = "ledger_unavailable"
 
 
 class UpstreamError(ShoalError):

@@ -1,0 +1,1 @@
+"""Ledger: keeps the journal of every run, its costs and its bodies."""
