@@ -25,11 +25,11 @@ DIGITS = "digits"
 
 _WIDE = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _SAME = {ord("؟"): "?", ord("−"): "-", ord("–"): "-", ord("。"): "."}
-_FOLD = {**_WIDE, **_SAME}
+_FOLD: Mapping[int, int | str] = {**_WIDE, **_SAME}
 _TRAILING = " ?.!=।"
 _AROUND_MARK = re.compile(r" ?([?？؟]) ?")
 _NUMBER = re.compile(rf"\d{{1,{MAX_DIGITS}}}")
-_FOREIGN = frozenset("{}[]<>|\\\"`?!;:=()*/+_@#$%^&~")
+_FOREIGN = frozenset('{}[]<>|\\"`?!;:=()*/+_@#$%^&~')
 _SLOT = re.compile(r"\{([wdeab])\}")
 _MARK = "\x00"
 _UNSPACED = frozenset({"ja", "ko", "zh", "th", DIGITS})

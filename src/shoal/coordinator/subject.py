@@ -12,8 +12,8 @@ NUMBERS = "numbers"
 """The practice pool's subject: the phrase table recognises it, never the words here."""
 
 _WORDS: Mapping[str, str] = {
-    "coding": "python javascript typescript rust java golang sql function bug compile compiler regex api code stacktrace "
-    "traceback unittest refactor kubernetes docker git bash html css json yaml class async algorithm "
+    "coding": "python javascript typescript rust java golang sql function bug compile compiler regex api code "
+    "stacktrace traceback unittest refactor kubernetes docker git bash html css json yaml class async algorithm "
     "code-review fonction código programa программ",
     "math": "prove theorem integral derivative equation matrix probability algebra geometry polynomial solve calculus "
     "modulo eigenvalue equations théorème équation beweise gleichung ecuación",
@@ -30,7 +30,20 @@ _WORDS: Mapping[str, str] = {
 _PIECES: Mapping[str, tuple[str, ...]] = {
     "coding": ("コード", "関数", "プログラム", "代码", "函数", "编程", "코드", "함수", "โค้ด", "कोड", "كود", "برمج"),
     "math": ("方程式", "証明せよ", "証明し", "积分", "方程", "证明", "방정식", "증명", "สมการ", "समीकरण", "معادلة"),
-    "creative_writing": ("俳句", "物語", "小説", "诗", "故事", "小说", "시를", "소설", "บทกวี", "कविता", "कहानी", "قصيدة"),
+    "creative_writing": (
+        "俳句",
+        "物語",
+        "小説",
+        "诗",
+        "故事",
+        "小说",
+        "시를",
+        "소설",
+        "บทกวี",
+        "कविता",
+        "कहानी",
+        "قصيدة",
+    ),
     "law": ("契約", "法律", "訴訟", "合同", "诉讼", "계약", "법률", "กฎหมาย", "कानून", "قانون"),
     "medicine": ("症状", "診断", "患者", "诊断", "증상", "진단", "อาการ", "लक्षण", "أعراض"),
     "finance": ("株式", "税金", "投資", "股票", "税务", "投资", "주식", "세금", "หุ้น", "शेयर", "ضريبة"),
