@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from shoal.catalogue.checks import TEMPLATE, is_loopback, url_fault
+from shoal.catalogue.checks import TEMPLATE, is_loopback, price_faults, url_fault
 from shoal.catalogue.entries import Entry
 from shoal.catalogue.loader import Facts
 from shoal.catalogue.rows import ModelRow, Place, PriceRow, ProviderRow
@@ -122,7 +122,7 @@ class Builder:
             local=local,
             note=place.note,
         )
-        return _as_stated(made, entry) if entry else made
+        return self._as_stated(made, entry) if entry else made
 
     def model(self, row: ModelRow) -> Model:
         """Return a model as it travels, its origin followed through the models it was made from."""
@@ -178,6 +178,19 @@ class Builder:
                     return also.wire
         return None
 
+    def _as_stated(self, endpoint: Endpoint, entry: Entry) -> Endpoint:
+        """The endpoint with what the operator states laid over the facts."""
+        said: dict[str, Any] = entry.stated.said()
+        if said:
+            said.setdefault("attested", "operator")
+        bounds: dict[str, Any] = entry.bounds.said()
+        price = entry.prices.get(endpoint.native_name) or entry.prices.get("*")
+        if price is not None:
+            for path, reason in price_faults(price, self._facts.usd_per_unit):
+                raise SetupError(f"{entry.where}: `prices.{endpoint.native_name}.{path}`: {reason}")
+            said["price"] = _priced(price, Decimal(1), self._facts.usd_per_unit)
+        return replace(endpoint, **said, limits=replace(endpoint.limits, **bounds))
+
     def _row(self, provider_id: str, native: str) -> ModelRow | None:
         """The model behind a name at a local server, also where the catalogue has the name at another one."""
         tail = native.casefold().removesuffix(":latest")
@@ -193,7 +206,7 @@ class Builder:
     def _offers(self, provider: ProviderRow, entry: Entry) -> Iterator[tuple[str, ModelRow | None]]:
         known = self._facts.served.get(provider.id, ())
         if not entry.models:
-            if provider.kind == "local":
+            if provider.kind == "local" and provider.evidence != "operator":
                 raise SetupError(
                     f"{entry.where}: `models`: list what your server runs; running servers are found by themselves "
                     "where `[discovery]` is on"
@@ -269,14 +282,6 @@ def _addressed(place: Place, provider: ProviderRow, entry: Entry) -> Place:
     if fault := url_fault(url, plain_http=entry.plain_http):
         raise SetupError(f"{entry.where}: `variables`: {fault}")
     return msgspec.structs.replace(place, base_url=url)
-
-
-def _as_stated(endpoint: Endpoint, entry: Entry) -> Endpoint:
-    said: dict[str, Any] = entry.stated.said()
-    if said:
-        said.setdefault("attested", "operator")
-    bounds: dict[str, Any] = entry.bounds.said()
-    return replace(endpoint, **said, limits=replace(endpoint.limits, **bounds))
 
 
 def _endpoint_id(provider: ProviderRow, place: Place, native: str) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 
+from shoal.catalogue.rows import PriceRow
 from shoal.core.request import Effort
 from shoal.core.selector import Narrowing
 
@@ -73,6 +74,7 @@ class Entry:
     plain_http: bool = False
     stated: Stated = Stated()
     bounds: Bounds = Bounds()
+    prices: Mapping[str, PriceRow] = field(default_factory=lambda: MappingProxyType({}))  # by native name, `*` for all
     where: str = "shoal.toml"
 
 

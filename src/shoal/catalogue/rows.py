@@ -22,7 +22,7 @@ class Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
     """One table of a fact file."""
 
 
-class Auth(Row):
+class Auth(Row, frozen=True, kw_only=True):
     """How a key is handed over: as a bearer token, in a header of its own, or not at all."""
 
     scheme: Literal["bearer", "header", "none"]
@@ -37,7 +37,7 @@ class Auth(Row):
         return "x-api-key" if self.header == "x-api-key" else f"header:{self.header}"
 
 
-class AlsoWire(Row):
+class AlsoWire(Row, frozen=True, kw_only=True):
     """A further dialect the provider speaks; without `path` it is spoken at the same base URL or at an unknown one."""
 
     wire: str
@@ -45,7 +45,7 @@ class AlsoWire(Row):
     same_base: bool = False  # true: known to be spoken at the very base URL of the place
 
 
-class Place(Row):
+class Place(Row, frozen=True, kw_only=True):
     """One address of a provider, and what is promised about where the work and the data stay."""
 
     id: str
@@ -62,7 +62,7 @@ class Place(Row):
     note: str | None = None
 
 
-class ProviderRow(Row):
+class ProviderRow(Row, frozen=True, kw_only=True):
     """A service that runs models, and the law it stands under."""
 
     id: str
@@ -99,14 +99,14 @@ class ProviderRow(Row):
     place: tuple[Place, ...] = ()
 
 
-class Via(Row):
+class Via(Row, frozen=True, kw_only=True):
     """A provider that serves a model, and the name it has there."""
 
     provider: str
     model: str
 
 
-class TierRow(Row):
+class TierRow(Row, frozen=True, kw_only=True):
     """Prices that hold above a prompt length."""
 
     above_input_tokens: int
@@ -115,7 +115,7 @@ class TierRow(Row):
     cached_input: Decimal | None = None
 
 
-class Rate(Row):
+class Rate(Row, frozen=True, kw_only=True):
     """Prices for input, output and cached input."""
 
     input: Decimal
@@ -123,7 +123,7 @@ class Rate(Row):
     cached_input: Decimal | None = None
 
 
-class PriceRow(Row):
+class PriceRow(Row, frozen=True, kw_only=True):
     """A price per million tokens, and at which providers (or `provider@place`) it is the price."""
 
     at: tuple[str, ...]  # may name a service outside the catalogue: then it is kept as evidence and never applied
@@ -136,7 +136,7 @@ class PriceRow(Row):
     note: str | None = None
 
 
-class ModelRow(Row):
+class ModelRow(Row, frozen=True, kw_only=True):
     """A model, its origin and what it can take."""
 
     id: str
@@ -185,7 +185,7 @@ class ModelRow(Row):
     notes: dict[str, str] = {}
 
 
-class QuirkRow(Row):
+class QuirkRow(Row, frozen=True, kw_only=True):
     """A way in which a provider differs, and what a client does about it. `provider.quirks` decides who has it."""
 
     id: str
@@ -195,19 +195,19 @@ class QuirkRow(Row):
     source: tuple[str, ...]
 
 
-class ModelFile(Row):
+class ModelFile(Row, frozen=True, kw_only=True):
     """A file of models, one developer each."""
 
     model: tuple[ModelRow, ...]
 
 
-class QuirkFile(Row):
+class QuirkFile(Row, frozen=True, kw_only=True):
     """The file of quirks."""
 
     quirk: tuple[QuirkRow, ...]
 
 
-class ExchangeFile(Row):
+class ExchangeFile(Row, frozen=True, kw_only=True):
     """Units of each currency that one euro buys, as one central bank published them on one day."""
 
     as_of: datetime.date
@@ -215,7 +215,7 @@ class ExchangeFile(Row):
     per_eur: dict[str, Decimal]
 
 
-class RatingFile(Row):
+class RatingFile(Row, frozen=True, kw_only=True):
     """Ratings rounded to five points: model id -> category -> rating; `uncertainty` holds for every one of them."""
 
     as_of: datetime.date

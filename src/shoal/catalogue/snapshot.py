@@ -219,7 +219,7 @@ def _collision(name: str, by_provider: tuple[Endpoint, ...], by_model: tuple[End
     at_provider = [endpoint.id for endpoint in by_provider]
     of_model = [endpoint.id for endpoint in by_model]
     return CallerError(
-        f"`{name}` has two readings: what provider `{first.provider}` serves under that name ({', '.join(at_provider)}), "
+        f"`{name}` has two readings: what `{first.provider}` serves under that name ({', '.join(at_provider)}), "
         f"or the model of that name wherever it is served ({', '.join(of_model)}); write `{exact}` for the first, or "
         f'`shoal` with `"only": ["model:{name}"]` for the second',
         param="model",
