@@ -6,7 +6,7 @@ import datetime
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from ipaddress import ip_address
 from pathlib import Path
@@ -41,7 +41,7 @@ class Loaded:
     settings: Settings
     file: Path | None = None
     written: datetime.date = datetime.date.min
-    lines: Mapping[str, int] = MappingProxyType({})
+    lines: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def name(self) -> str:
@@ -174,7 +174,7 @@ def check_text(text: str, path: Path, written: datetime.date = datetime.date.min
     try:
         data = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        raise SetupError(f"{file}{_toml_line(str(error))}: not TOML: {_toml_reason(str(error))}") from None
+        raise SetupError(f"{file}:{_toml_line(str(error), text)}: not TOML: {_toml_reason(str(error))}") from None
     lines = line_numbers(text)
     for where, reason in written_secrets(data):
         raise refusal(file, lines, where, reason)
@@ -224,9 +224,9 @@ def _line_of(lines: Mapping[str, int], path: str) -> int | None:
     return None
 
 
-def _toml_line(message: str) -> str:
+def _toml_line(message: str, text: str) -> int:
     match = re.search(r"at line (\d+)", message)
-    return f":{match.group(1)}" if match else ""
+    return int(match.group(1)) if match else len(text.splitlines())  # else the text ended too early
 
 
 def _toml_reason(message: str) -> str:

@@ -14,6 +14,11 @@ from msgspec import Meta
 from shoal.catalogue.rows import InputKind, Via
 
 
+Count = Annotated[int, Meta(ge=1)]
+Whole = Annotated[int, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+
+
 class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One table of shoal.toml."""
 
@@ -173,18 +178,18 @@ class ProviderSection(Section, frozen=True, kw_only=True):
     prices: Annotated[
         dict[str, PriceSetting], Meta(description='Prices by native name, `"*"` for all; over the catalogue\'s.')
     ] = {}
-    concurrency: Annotated[int | None, Meta(description="Calls at once.", ge=1)] = None
-    connect_s: Annotated[float | None, Meta(description="Seconds to connect.", gt=0)] = None
-    first_byte_s: Annotated[float | None, Meta(description="Seconds until the first byte.", gt=0)] = None
-    gap_s: Annotated[float | None, Meta(description="Seconds of silence between two bytes.", gt=0)] = None
-    total_s: Annotated[float | None, Meta(description="Seconds for a whole call.", gt=0)] = None
-    retries: Annotated[int | None, Meta(description="Times a call is tried again where that is safe.", ge=0)] = None
+    concurrency: Annotated[Count | None, Meta(description="Calls at once.")] = None
+    connect_s: Annotated[Positive | None, Meta(description="Seconds to connect.")] = None
+    first_byte_s: Annotated[Positive | None, Meta(description="Seconds until the first byte.")] = None
+    gap_s: Annotated[Positive | None, Meta(description="Seconds of silence between two bytes.")] = None
+    total_s: Annotated[Positive | None, Meta(description="Seconds for a whole call.")] = None
+    retries: Annotated[Whole | None, Meta(description="Times a call is tried again where that is safe.")] = None
     host_country: Annotated[str | None, Meta(description="Stated by you: where inference runs.")] = None
     operator: Annotated[str | None, Meta(description="Stated by you: who runs the service.")] = None
     operator_country: Annotated[str | None, Meta(description="Stated by you: under whose law it is run.")] = None
     operator_parent: Annotated[str | None, Meta(description="Stated by you: country of the operator's owner.")] = None
     storage_country: Annotated[str | None, Meta(description="Stated by you: where prompts are kept.")] = None
-    retention_days: Annotated[int | None, Meta(description="Stated by you: days prompts are kept.", ge=0)] = None
+    retention_days: Annotated[Whole | None, Meta(description="Stated by you: days prompts are kept.")] = None
     trains_on_input: Annotated[bool | None, Meta(description="Stated by you: whether prompts are trained on.")] = None
     human_review: Annotated[bool | None, Meta(description="Stated by you: whether people may read prompts.")] = None
     region_pinned: Annotated[bool | None, Meta(description="Stated by you: whether work stays in the country.")] = None
@@ -216,15 +221,15 @@ class ModelSection(Section, frozen=True, kw_only=True):
     ] = None
     open_weights: Annotated[bool | None, Meta(description="Whether the weights are open.")] = None
     licence: Annotated[str | None, Meta(description="The licence, as an SPDX name where there is one.")] = None
-    context: Annotated[int | None, Meta(description="Tokens of context.", ge=1)] = None
-    max_output: Annotated[int | None, Meta(description="Tokens of output at most.", ge=1)] = None
+    context: Annotated[Count | None, Meta(description="Tokens of context.")] = None
+    max_output: Annotated[Count | None, Meta(description="Tokens of output at most.")] = None
     input: Annotated[tuple[InputKind, ...] | None, Meta(description="What it takes in: text, image, ...")] = None
     tools: Annotated[bool | None, Meta(description="Whether it can call tools.")] = None
     reasoning: Annotated[bool | None, Meta(description="Whether it reasons before it answers.")] = None
     reasoning_effort: Annotated[tuple[str, ...], Meta(description="Words it takes for the effort of reasoning.")] = ()
     languages: Annotated[tuple[str, ...], Meta(description="Languages, as ISO 639 codes.")] = ()
-    params_total_b: Annotated[float | None, Meta(description="Billions of parameters.", gt=0)] = None
-    params_active_b: Annotated[float | None, Meta(description="Billions of parameters used per token.", gt=0)] = None
+    params_total_b: Annotated[Positive | None, Meta(description="Billions of parameters.")] = None
+    params_active_b: Annotated[Positive | None, Meta(description="Billions of parameters used per token.")] = None
     price: Annotated[PriceSetting | None, Meta(description="Its price at the providers in `via`.")] = None
 
 
@@ -235,7 +240,7 @@ class ProfileSection(Section, frozen=True, kw_only=True):
     only: Annotated[tuple[str, ...], Meta(description="Selectors an endpoint has to match, all of them.")] = ()
     exclude: Annotated[tuple[str, ...], Meta(description="Selectors an endpoint must not match.")] = ()
     budget_usd: Annotated[Decimal | None, Meta(description="Dollars one run may cost.")] = None
-    deadline_s: Annotated[float | None, Meta(description="Seconds one run may take.", gt=0)] = None
+    deadline_s: Annotated[Positive | None, Meta(description="Seconds one run may take.")] = None
     effort: Annotated[
         Literal["fast", "auto", "deep"], Meta(description="As `shoal-fast`, `shoal` or `shoal-deep`.")
     ] = "auto"
