@@ -104,9 +104,10 @@ class Connection(HttpToolsProtocol):
         self._refusal = MALFORMED
         self._started: list[Any] = []  # cycles whose reply is not complete, the running one first
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(  # type: ignore[override]  # uvicorn narrows it so, too
+        self, transport: asyncio.Transport
+    ) -> None:
         """Take the connection, or turn it away when there are too many."""
-        assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
         if len(self.connections) > self.bounds.connections:
             transport.write(FULL)
