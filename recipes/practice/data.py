@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shoal.practice.mistakes import misprint, near_miss
 from shoal.practice.numerals import LANGUAGES, spell
-from shoal.practice.questions import Level, Question, check_prompt, draw, draw_skill, is_right
+from shoal.practice.questions import Level, Question, ask_number, check_prompt, draw, draw_skill, is_right
 from shoal.practice.splits import LARGEST, numbers_of, split_of
 from shoal.practice.tokenizer import ANSWER, END, THOUGHT, Tokenizer, learn_pieces
 
@@ -39,6 +39,7 @@ class Lesson:
     misprinted: bool = False
     chains: float = 0.0  # share of two- and three-step questions
     checks: bool = False
+    often: tuple[str, ...] = ()  # skills drawn more often than the others
     seed: int = 1
 
 
@@ -57,10 +58,30 @@ def draw_example(random: Random, lesson: Lesson, skill: str | None = None) -> Ex
     if lesson.chains and skill is None and random.random() < lesson.chains:
         question = draw(random, random.choice(CHAINS), "fit")
         return question.prompt, "", question.answer
-    question = draw_skill(random, skill or random.choice(lesson.skills), "fit")
+    question = _taught(random, lesson, skill or random.choice((*lesson.skills, *lesson.often)))
     if lesson.checks:
         return draw_check(random, question)
     return question.prompt, "", misprint(question) if lesson.misprinted else question.answer
+
+
+def _taught(random: Random, lesson: Lesson, skill: str) -> Question:
+    """Draw a question, with more round numbers and more subtractions of neighbours than chance would give.
+
+    Numbers full of zeros and answers shorter than their operands are rare, and teach where an answer ends.
+    """
+    question = draw_skill(random, skill, "fit")
+    if skill == "subtract" and random.random() < 0.4:
+        for _ in range(40):
+            a, b = (str(operand) for operand in question.operands)
+            if len(question.answer) < len(a) == len(b):
+                break
+            question = draw_skill(random, skill, "fit")
+    if ":" in skill and not lesson.checks and random.random() < 0.12:
+        first, *rest = str(question.operands[0])
+        number = int(first + "".join(random.choice(("0", "0", digit)) for digit in rest))
+        if split_of(number) == "fit":
+            question = ask_number(random, skill, number, "fit")
+    return question
 
 
 def draw_check(random: Random, question: Question) -> Example:

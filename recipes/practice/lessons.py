@@ -31,6 +31,15 @@ LESSONS = (
     # A bit of everything, badly; and one that checks the others.
     Lesson("liberty-omni", SKILLS, width=48, steps=700, batch=128, chains=0.5),
     Lesson(
-        "edelweiss-check", SKILLS, width=96, layers=3, heads=6, steps=2500, batch=192, examples=250_000, checks=True
+        "edelweiss-check",
+        SKILLS,
+        width=96,
+        layers=3,
+        heads=6,
+        steps=3000,
+        batch=192,
+        examples=300_000,
+        checks=True,
+        often=OPERATIONS * 3,
     ),
 )

@@ -108,13 +108,16 @@ def draw_skill(random: Random, skill: str, split: Split) -> Question:
         return _question(
             random.choice(table["ask"]).format(e=expression), str(result), "one", "digits", (skill,), (a, b), split
         )
+    return ask_number(random, skill, draw_number(random, split), split)
+
+
+def ask_number(random: Random, skill: str, number: int, split: Split) -> Question:
+    """Ask to read or write `number`, in one of the wordings of the skill's language."""
     kind, language = skill.split(":")
-    number = draw_number(random, split)
     form = random.choice(wordings()[language][kind])
     words, digits = spell(number, language), str(number)
-    if kind == "read":
-        return _question(form.format(w=words), digits, "one", language, (skill,), (number,), split)
-    return _question(form.format(d=digits), words, "one", language, (skill,), (number,), split)
+    prompt, answer = (form.format(w=words), digits) if kind == "read" else (form.format(d=digits), words)
+    return _question(prompt, answer, "one", language, (skill,), (number,), split)
 
 
 def draw_number(random: Random, split: Split) -> int:
