@@ -20,7 +20,10 @@ from typing import Any
 import aiohttp
 import openai
 import pytest
+from click.testing import CliRunner
 
+from shoal.cli.main import Shared
+from shoal.cli.practice import command
 from shoal.core.errors import CallerError, SetupError
 from shoal.practice import roster
 from shoal.practice.control import FILE, Control, Notice
@@ -424,6 +427,32 @@ def test_a_pool_runs_for_the_length_of_its_block(tmp_path: Path) -> None:
     assert not (tmp_path / FILE).exists()
     with pytest.raises(SetupError, match="no practice pool runs"):
         Control.of(tmp_path)
+
+
+def test_a_pool_without_a_state_directory_keeps_to_itself(pool: Pool, tmp_path: Path) -> None:
+    write_models(tmp_path, "one")
+
+    async def main() -> Path:
+        async with PracticePool.start(None, ["one"], weights=tmp_path) as private:
+            assert [row["model"] for row in private.control.list()] == ["one"]
+            return private.state
+
+    assert not asyncio.run(main()).exists()
+    assert Notice.read(pool.state).models == pool.ports
+
+
+def test_the_command_line_breaks_and_mends_a_running_pool(pool: Pool) -> None:
+    def run(*words: str) -> dict[str, Any]:
+        shared = Shared(config=None, state=pool.state, url=None)
+        result = CliRunner().invoke(command, [*words, "--json"], obj=shared, catch_exceptions=False)
+        return json.loads(result.output)  # type: ignore[no-any-return]
+
+    assert run("fault", "ada", "451", "--times", "2", "--after", "1")["models"][0]["faults"][0]["after"] == 1
+    assert [pool.ask()[0] for _ in range(2)] == [200, 451]
+    assert run("clear")["models"][0]["faults"] == []
+    assert run("fault", "ada", "kill")["models"][0]["open"] is False
+    assert run("revive", "ada")["models"][0]["open"] is True
+    assert pool.ask()[0] == 200
 
 
 def test_a_pool_without_weights_says_which_file_is_missing(tmp_path: Path) -> None:

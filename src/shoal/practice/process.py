@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import Any
 
@@ -54,15 +55,21 @@ class PracticePool:
     @classmethod
     @asynccontextmanager
     async def start(
-        cls, state_dir: Path, models: Sequence[str] | None = None, *, weights: Path | None = None
+        cls, state_dir: Path | None, models: Sequence[str] | None = None, *, weights: Path | None = None
     ) -> AsyncIterator[PracticePool]:
         """Run a pool for the length of the block: all models of the roster, or `models`.
 
-        With `weights`, the weights of NAME are read from `weights`/NAME.npz, also for names outside the roster.
+        Without a state directory it keeps to itself, so that a pool found through one is not replaced by it. With
+        `weights`, the weights of NAME are read from `weights`/NAME.npz, also for names outside the roster.
 
         Raises:
             SetupError: the pool did not come up; the message carries what it said.
         """
+        if state_dir is None:
+            with TemporaryDirectory(prefix="shoal-practice-") as private:
+                async with cls.start(Path(private), models, weights=weights) as pool:
+                    yield pool
+            return
         command = [sys.executable, "-m", "shoal.practice", "--state", str(state_dir), "--watch-stdin"]
         for name in models or ():
             command += ["--model", name]
