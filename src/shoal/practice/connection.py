@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+import sys
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -319,5 +320,7 @@ def _bound(number: int) -> socket.socket:
     """Bind without listening; several sockets may hold one number as long as at most one of them listens."""
     link = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if sys.platform != "linux":  # BSD and macOS ask for this one as well
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     link.bind((HOST, number))
     return link
