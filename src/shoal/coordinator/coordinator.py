@@ -8,6 +8,7 @@ others take those away, before it ranks and after it plans.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import floor
 from types import MappingProxyType
 from typing import Any
 
@@ -73,7 +74,7 @@ class Coordinator:
             tools=bool(request.prompt.tools),
             images=images,
             json_schema=response_format is not None and response_format.get("type") == "json_schema",
-            min_context=int(tokens * CONTEXT_MARGIN),
+            min_context=floor(tokens * CONTEXT_MARGIN),
         )
         return Features(language, subject, characters, tokens, needs, MappingProxyType(notes))
 

@@ -116,7 +116,8 @@ def advance(plan: Plan, state: State, prefer: Prefer) -> Next | Stop | Failed:
     answers = [step.id for step in (*state.steps, *new) if step.role is Role.SOLVER]
     asked = {step.id for step in new}
     live = plan.last.id in asked and plan.last.id not in plan.checked
-    return Next(tuple(new), plan.last.id if live else answers[-1], str(plan.template), plan.grounds, live)
+    grounds = plan.grounds if plan.links[0].id in asked else ()
+    return Next(tuple(new), plan.last.id if live else answers[-1], str(plan.template), grounds, live)
 
 
 def _still_due(plan: Plan, known: set[str]) -> int:
