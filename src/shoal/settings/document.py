@@ -309,8 +309,8 @@ def _provider_faults(row: ProviderSection) -> Iterator[Finding]:
     for name in ("host_country", "operator_country", "operator_parent", "storage_country"):
         yield from _countries(getattr(row, name), name)
     for name, price in row.prices.items():
-        for field in ("input", "output", "cached_input"):
-            yield from _amounts(getattr(price, field), f"prices.{name}.{field}")
+        for part in ("input", "output", "cached_input"):
+            yield from _amounts(getattr(price, part), f"prices.{name}.{part}")
 
 
 def _profile_faults(row: ProfileSection, seen: set[str]) -> Iterator[Finding]:

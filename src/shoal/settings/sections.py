@@ -13,7 +13,6 @@ from msgspec import Meta
 
 from shoal.catalogue.rows import InputKind, Via
 
-
 Count = Annotated[int, Meta(ge=1)]
 Whole = Annotated[int, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
