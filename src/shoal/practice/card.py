@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 QUESTIONS_PER_TASK = 500
 MIXED_QUESTIONS = 600
 SEED = 2026
-LONGEST_ANSWER = 24  # tokens; the longest right answer has 13
+LONGEST_ANSWER = 16  # tokens; the longest right answer has 13
 ACCEPT, REVISE = "ACCEPT", "REVISE"
 
 Card = dict[str, Any]
