@@ -105,7 +105,7 @@ async def _stream(call: Call, exchange: Exchange, emit: Emit, progress: Progress
         elif not isinstance(delta, UsageDelta) and not progress.committed:
             before[:] = [delta]
 
-    async for data in exchange.chunks():
+    while data := await exchange.read():
         for delta in decoder.feed(data):
             await take(delta)
         if len(endings) > 1024:

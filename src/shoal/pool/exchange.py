@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from types import TracebackType
 
 from shoal.core.endpoint import Limits
@@ -32,6 +32,7 @@ class Exchange:
         "_source",
         "_started",
         "_transport",
+        "_unpacker",
         "first_byte_s",
         "received",
         "sent",
@@ -42,7 +43,6 @@ class Exchange:
         self._limits = limits
         self._loop = asyncio.get_running_loop()
         self._response: Response | None = None
-        self._source: AsyncIterator[bytes] | None = None
         self._started = self._loop.time()
         self.sent = False
         self.received = 0
@@ -85,51 +85,53 @@ class Exchange:
             raise
         except TimeoutError:
             raise self._silence() from None
+        self._source = self._response.chunks()
+        self._unpacker = _unpacker(self._response.headers.get("content-encoding", ""))
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Iterate over the body; the first chunk is still due within the first-byte limit.
+    async def read(self) -> bytes:
+        """Return the next piece of the body, empty at its end; the first is still due within the first-byte limit.
 
         Raises:
             UpstreamError: the body broke off, stalled, took too long or grew too large.
         """
-        assert self._response is not None, "nothing was sent yet"
-        source = self._source = self._response.chunks()
-        unpack = _unpacker(self._response.headers.get("content-encoding", ""))
-        end = self._started + self._limits.total_s
-        due = min(self._started + self._limits.first_byte_s, end)
+        limits, end = self._limits, self._started + self._limits.total_s
         while True:
+            silent_at = self._loop.time() + limits.gap_s
+            if self.first_byte_s is None:
+                silent_at = self._started + limits.first_byte_s
             try:
-                async with asyncio.timeout_at(due):
-                    data = await anext(source, b"")
+                async with asyncio.timeout_at(min(silent_at, end)):
+                    data = await anext(self._source, b"")
             except TimeoutError:
                 raise self._silence() from None
             if not data:
-                return
+                return b""
             if self.first_byte_s is None:
                 self.first_byte_s = self._loop.time() - self._started
-            if unpack is not None:
-                data = _unpack(unpack, data, MAX_REPLY - self.received + 1)
+            if self._unpacker is not None:
+                data = _unpack(self._unpacker, data, MAX_REPLY - self.received + 1)
             self.received += len(data)
             if self.received > MAX_REPLY:
                 raise UnreadableReply(f"the reply is larger than {MAX_REPLY} bytes", loss=Loss.UNREADABLE)
             if data:
-                yield data
-            due = min(self._loop.time() + self._limits.gap_s, end)
+                return data
 
     async def body(self) -> bytes:
         """Return the whole body.
 
         Raises:
-            UpstreamError: as for `chunks`.
+            UpstreamError: as for `read`.
         """
-        return b"".join([data async for data in self.chunks()])
+        pieces = []
+        while data := await self.read():
+            pieces.append(data)
+        return b"".join(pieces)
 
     async def drain(self) -> None:
         """Give the end of a body that has said all it had to say a moment to come, so that its connection lives on."""
-        if self._source is not None:
-            with contextlib.suppress(UpstreamError, TimeoutError):
-                async with asyncio.timeout(DRAIN_S):
-                    await anext(self._source, b"")
+        with contextlib.suppress(UpstreamError, TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await anext(self._source, b"")
 
     def _silence(self) -> UpstreamTimeout:
         limits = self._limits

@@ -177,7 +177,13 @@ class Walk:
         progress = Progress()
         number = len(self.attempts) + 1
         try:
-            call = self._prepare(candidate, prompt, leave)
+            try:
+                call = self._prepare(candidate, prompt)
+            except UpstreamError as error:  # it cannot even be written for this endpoint: a bad key, an odd prompt
+                report = Report(error.loss)
+                candidate.closed = error.message
+                self.failures.append(error)
+                return None, None
             if call is None:
                 return None, None
             data = {"endpoint": endpoint.id, "number": number, "probe": leave.is_probe}
@@ -211,13 +217,13 @@ class Walk:
             return None
         return worst_usd(endpoint.price, self.size, output_most(prompt, endpoint) * prompt.sampling.n)
 
-    def _prepare(self, candidate: Candidate, prompt: Prompt, leave: Leave) -> Call | None:
+    def _prepare(self, candidate: Candidate, prompt: Prompt) -> Call | None:
         """Return the call, permitted at this moment, or None where it must not or cannot be made."""
         errand, entry, endpoint = self.errand, candidate.entry, candidate.entry.endpoint
         key = self.means.secret(endpoint.key_env) if endpoint.key_env else None
         try:
             outgoing = entry.dialect.encode(prompt, endpoint, stream=errand.emit is not None, key=key)
-        except (CallerError, UpstreamError) as error:
+        except CallerError as error:
             self._close(candidate, error.message, error)
             return None
         now = self.means.clock.monotonic()
