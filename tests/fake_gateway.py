@@ -18,8 +18,10 @@ from shoal.core.request import Prompt, Request
 from shoal.gateway.app import Gateway
 from shoal.gateway.connection import Bounds
 from shoal.gateway.guard import Guard
-from shoal.gateway.reply import encode, error_object
-from shoal.gateway.server import open_sockets, serve
+from shoal.gateway.reply import encode
+from shoal.gateway.server import open_sockets, run, serve
+from shoal.wire.door_chat import ChatDoor
+from shoal.wire.door_reply import error_object
 
 OWNED = "run_" + "0" * 26
 
@@ -153,7 +155,7 @@ class PlainDoor:
 
 class FakeModels:
     def models(self) -> Sequence[Mapping[str, Any]]:
-        return [{"id": "shoal"}, {"id": "acme@seoul/one", "owned_by": "acme-labs"}]
+        return [{"id": "shoal", "owned_by": "shoal"}, {"id": "acme@seoul/one", "owned_by": "acme-labs"}]
 
 
 class FakeRuns:
@@ -166,7 +168,9 @@ class FakeRuns:
         return {"run": run_id, "owner": self.owner, "steps": []} if run_id == OWNED else None
 
     async def runs(self, limit: int, owner: str | None = None) -> Sequence[Mapping[str, Any]]:
-        return [{"run": OWNED, "owner": self.owner}, {"run": "run_" + "1" * 26, "owner": "somebody"}][:limit]
+        rows: list[Mapping[str, Any]] = [{"run": OWNED, "owner": self.owner}]
+        rows.append({"run": "run_" + "1" * 26, "owner": "somebody"})
+        return rows[:limit]
 
 
 class Ready:
@@ -214,11 +218,20 @@ def post(ask: str, *, stream: bool = False, headers: str = "", body: bytes | Non
     return head.encode("latin-1") + content
 
 
-async def talk(port: int, data: bytes, *, timeout: float = 10.0, half: bool = True) -> bytes:
-    """Send bytes, close the sending side's interest by asking for a closed connection, return all that came back."""
+async def talk(port: int, data: bytes, *, timeout: float = 10.0, closing: bool = True) -> bytes:
+    """Send bytes, asking for the connection to be closed unless told otherwise, and return all that came back."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     try:
-        writer.write(data.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1) if half else data)
+        writer.write(data.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n", 1) if closing else data)
         return await asyncio.wait_for(reader.read(), timeout)
     finally:
         writer.close()
+
+
+async def _main() -> None:
+    """Serve until told to stop; print the address first. What a test starts as a process of its own."""
+    await serve(gateway(door=ChatDoor()), open_sockets("127.0.0.1", 0), ready=lambda url: print(url, flush=True))
+
+
+if __name__ == "__main__":
+    run(_main())

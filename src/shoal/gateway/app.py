@@ -18,6 +18,8 @@ from shoal.gateway.body import Bodies, Gone
 from shoal.gateway.chat import STOPPING, Call, Chat, Door
 from shoal.gateway.guard import Guard, clean
 from shoal.gateway.reply import CLOSE, Receive, Scope, Send, encode, reply, reply_error, unexpected
+from shoal.wire.door_chat import ChatDoor
+from shoal.wire.door_reply import encode_models
 
 Handler = Callable[[Call], Awaitable[None]]
 
@@ -41,7 +43,7 @@ class Gateway:
         runs: Runs,
         readiness: Readiness,
         guard: Guard,
-        door: Door,
+        door: Door | None = None,
         max_body_mb: float = 8,
         max_in_flight: int = 1024,
         heartbeat_s: float = 10.0,
@@ -50,7 +52,9 @@ class Gateway:
         self._runs = runs
         self._readiness = readiness
         self._guard = guard
-        self.chat = Chat(answering, door, Bodies(max_body_mb), heartbeat_s=heartbeat_s, max_in_flight=max_in_flight)
+        self.chat = Chat(
+            answering, door or ChatDoor(), Bodies(max_body_mb), heartbeat_s=heartbeat_s, max_in_flight=max_in_flight
+        )
         self._table: Mapping[str, Mapping[str, Handler]] = {
             "/": {"GET": self._root},
             "/healthz": {"GET": self._alive},
@@ -136,18 +140,15 @@ class Gateway:
             await reply(call.send, 503, encode({"status": "not ready", "reason": reason}))
 
     async def _list_models(self, call: Call) -> None:
-        await reply(call.send, 200, encode({"object": "list", "data": self._listed()}))
+        await reply(call.send, 200, encode_models(self._models.models()))
 
     async def _show_model(self, call: Call) -> None:
         name = call.path[len(MODELS) :]
-        for model in self._listed():
+        for model in self._models.models():
             if model["id"] == name:
-                await reply(call.send, 200, encode(model))
+                await reply(call.send, 200, encode({"object": "model", "created": 0, **model}))
                 return
         raise UnknownModel(f"no model `{_shown(name)}` here; `GET /v1/models` lists the names", param="model")
-
-    def _listed(self) -> list[Mapping[str, object]]:
-        return [{"object": "model", "created": 0, "owned_by": "shoal", **model} for model in self._models.models()]
 
     async def _list_runs(self, call: Call) -> None:
         rows = await self._runs.runs(_limit(call.query), call.owner)

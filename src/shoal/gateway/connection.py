@@ -22,7 +22,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from shoal.core.errors import CallerError, HeadTooLarge, Overloaded, ShoalError, TooSlow
-from shoal.gateway.reply import error_headers, error_object
+from shoal.gateway.reply import error_headers
+from shoal.wire.door_reply import error_object
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,22 +9,14 @@ import logging
 import math
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from decimal import Decimal
 from typing import Any
 
 import orjson
 
-from shoal.core.errors import (
-    BudgetSpent,
-    CallerError,
-    DeadlineSpent,
-    KeyRefused,
-    NotAllowed,
-    NothingPermitted,
-    Overloaded,
-    ShoalError,
-    UpstreamError,
-)
+from shoal.core.errors import BudgetSpent, DeadlineSpent, Overloaded, ShoalError, UpstreamError
 from shoal.gateway.guard import clean
+from shoal.wire.door_reply import error_object
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -35,7 +27,6 @@ JSON = (b"content-type", b"application/json")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
 CLOSE = (b"connection", b"close")
 NO_RETRY = (b"x-should-retry", b"false")
-MESSAGE_LENGTH = 2000
 
 log = logging.getLogger("shoal.gateway")
 
@@ -52,9 +43,17 @@ async def reply(send: Send, status: int, body: bytes, extra: Headers | None = No
 def encode(value: Any) -> bytes:
     """Return JSON; decimals become texts and texts that are no Unicode are repaired."""
     try:
-        return orjson.dumps(value, default=str, option=orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_NON_STR_KEYS)
     except TypeError:
-        return orjson.dumps(_repaired(value), default=str, option=orjson.OPT_NON_STR_KEYS)
+        return orjson.dumps(_repaired(value), default=_plain, option=orjson.OPT_NON_STR_KEYS)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
 
 
 def _repaired(value: Any) -> Any:
@@ -65,31 +64,6 @@ def _repaired(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [_repaired(v) for v in value]
     return value
-
-
-def _kind(error: ShoalError) -> str:
-    """Return OpenAI's word for whose fault it is."""
-    if isinstance(error, KeyRefused):
-        return "authentication_error"
-    if isinstance(error, NotAllowed | NothingPermitted):
-        return "permission_error"
-    if isinstance(error, BudgetSpent):
-        return "insufficient_quota"
-    return "invalid_request_error" if isinstance(error, CallerError) else "server_error"
-
-
-def error_object(error: ShoalError, run: str | None = None) -> dict[str, Any]:
-    """Return the value of `error` in a reply or in a stream."""
-    shoal = dict(error.detail)
-    if run is not None:
-        shoal.setdefault("run", run)
-    found: dict[str, Any] = {
-        "message": error.message[:MESSAGE_LENGTH],
-        "type": _kind(error),
-        "param": error.param,
-        "code": error.code,
-    }
-    return found | {"shoal": shoal} if shoal else found
 
 
 def error_headers(error: ShoalError) -> Headers:
