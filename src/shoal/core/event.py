@@ -78,7 +78,7 @@ class Event:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return str(value)
+        return format(value, "f")
     if isinstance(value, Mapping):
         return dict(value)
     if isinstance(value, frozenset | set):

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
@@ -199,6 +200,8 @@ def is_ending(action: Act) -> bool:
 
 
 def _text(value: Any) -> str | None:
+    if isinstance(value, Decimal):
+        return format(value, "f")
     return None if value is None else clean(str(value))
 
 

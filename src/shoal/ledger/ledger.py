@@ -84,6 +84,7 @@ class Ledger:
         self._keep_for = keep_for
         self._max_rows = max_rows
         self._batch = Batch()
+        self._gathered = 0  # rows in the batch
         self._bytes = 0
         self._appended = 0
         self._durable = 0
@@ -196,10 +197,10 @@ class Ledger:
 
     def _added(self) -> None:
         self._appended += 1
-        rows = len(self._batch)
-        if rows == 1 and self._wake is not None:
+        self._gathered += 1
+        if self._gathered == 1 and self._wake is not None:
             asyncio.get_running_loop().call_later(INTERVAL_S, self._hurry)
-        elif rows == GROUP:
+        elif self._gathered == GROUP:
             self._hurry()
 
     def _hurry(self) -> None:
@@ -230,7 +231,7 @@ class Ledger:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            batch, self._batch = self._batch, Batch()
+            batch, self._batch, self._gathered = self._batch, Batch(), 0
             if len(batch):
                 await self._write(batch)
 

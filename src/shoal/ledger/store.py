@@ -71,6 +71,9 @@ class Store:
             except DatabaseError:
                 await asyncio.sleep(0.05)  # another process may be creating the same file
                 await self._create()
+        except SetupError:
+            await self.close()
+            raise
         except FOREIGN as error:
             await self.close()
             where = self._path or self._url
