@@ -96,7 +96,9 @@ def messages_of(items: Sequence[Item], endpoint: Endpoint) -> list[dict[str, Any
             turn.update(_named(item))
         else:
             turn = None
-            messages.append({"role": str(item.speaker), "content": content_of(item.parts), **_named(item)})
+            # Every provider knows `system`, few know `developer`, and those that do read both alike.
+            role = "user" if item.speaker is Speaker.USER else "system"
+            messages.append({"role": role, "content": content_of(item.parts), **_named(item)})
     return messages
 
 

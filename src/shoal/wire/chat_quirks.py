@@ -46,10 +46,9 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Quirk:
-    """One departure: how it changes the body, the headers, the reading of replies; and where it acts unasked."""
+    """One departure: how it changes the body or the reading of replies; and where it acts unasked."""
 
     body: Callable[[Draft], None] | None = None
-    headers: Callable[[dict[str, str], str], None] | None = None
     reading: Callable[[Reading], Reading] | None = None
     everywhere: bool = False
     also: Callable[[Endpoint], bool] | None = None
@@ -206,11 +205,6 @@ def _rename_seed(draft: Draft) -> None:
         draft.body["random_seed"] = draft.body.pop("seed")
 
 
-def _send_subscription_key(headers: dict[str, str], key: str) -> None:
-    headers.pop("authorization", None)
-    headers["api-subscription-key"] = key
-
-
 # BigModel's own numbers; the two that the catalogue's sources name.
 BUSINESS_CODES: Mapping[str, Business] = MappingProxyType(
     {"1261": Business(Loss.REQUEST, "context_length"), "1301": Business(Loss.REQUEST, "content_filter")}
@@ -249,13 +243,13 @@ QUIRKS: Mapping[str, Quirk] = MappingProxyType(
         ),
         "orchestration_usage": Quirk(reading=lambda r: replace(r, extra_usage=True)),
         "random_seed": Quirk(body=_rename_seed),
-        "dual_auth_header": Quirk(headers=_send_subscription_key),
         "tool_markup_in_text": Quirk(reading=lambda r: replace(r, watch_markup=True)),
     }
 )
 
 ELSEWHERE: Mapping[str, str] = MappingProxyType(
     {
+        "dual_auth_header": "the endpoint's `auth` names the one header that carries its key",
         "base_path_not_v1": "the catalogue stores the full base and this dialect appends nothing but its own path",
         "alias_remap": "every answer records the provider's own word for the model that gave it",
         "long_stream_idle": "the endpoint's limits, which the pool keeps",

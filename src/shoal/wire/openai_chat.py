@@ -45,12 +45,7 @@ class OpenAIChat:
             if quirk.body is not None:
                 quirk.body(draft)
         _tidy(draft.body["messages"], keep_marks=any(quirk.keeps_marks for quirk in quirks))
-        headers = _headers(endpoint, key, stream=stream)
-        if key:
-            for quirk in quirks:
-                if quirk.headers is not None:
-                    quirk.headers(headers, key)
-        return Outgoing("POST", _url(endpoint), headers, _bytes(draft.body, endpoint))
+        return Outgoing("POST", _url(endpoint), _headers(endpoint, key, stream=stream), _bytes(draft.body, endpoint))
 
     def decode(self, endpoint: Endpoint, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
         """Return the answer in a whole reply.
@@ -117,7 +112,7 @@ def _headers(endpoint: Endpoint, key: str | None, *, stream: bool) -> dict[str, 
     if endpoint.auth == "bearer":
         headers["authorization"] = f"Bearer {key}"
     else:
-        headers[endpoint.auth.lower()] = key
+        headers[endpoint.auth.removeprefix("header:").lower()] = key
     return headers
 
 
