@@ -170,8 +170,8 @@ def test_a_client_that_leaves_cancels_its_run_at_once(stream: bool) -> None:
         if stream:
             await reader.readuntil(b"<1>")
         else:
-            while not answering.started:
-                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.1)
+            assert answering.started
         left = asyncio.get_running_loop().time()
         writer.close()
         for _ in range(200):
@@ -271,7 +271,8 @@ def test_a_process_stops_cleanly_on_sigterm_and_tells_who_is_waiting() -> None:
         return await waiting, ended
 
     reply, (code, errors, took) = asyncio.run(ask())
-    assert (code, errors) == (0, b'{"event":"request_failed"' + errors.partition(b'{"event":"request_failed"')[2])
+    assert code == 0
+    assert [orjson.loads(line)["code"] for line in errors.splitlines()] == ["overloaded"]
     assert took < 6
     assert status(reply) == 503 and "stopping" in body(reply)["error"]["message"]
 

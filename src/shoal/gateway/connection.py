@@ -13,6 +13,7 @@ Knows sockets, time and bytes; nothing of paths or answers. What is added:
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,11 +52,18 @@ def _whole(error: ShoalError) -> bytes:
     return b"".join([*lines, b"content-length: %d\r\n\r\n" % len(body), body])
 
 
+_UPGRADE = re.compile(rb"(^|\n)upgrade:", re.IGNORECASE)
 MALFORMED = _whole(CallerError("this is not HTTP/1.1 as Shoal reads it; check method, path and headers"))
 HEAD_TOO_LARGE = _whole(HeadTooLarge("the headers are too large or too many"))
 HEADERS_LATE = _whole(TooSlow("the headers were not complete in time"))
 BODY_LATE = _whole(TooSlow("the body was not complete in time"))
 FULL = _whole(Overloaded("too many connections; try again shortly"))
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Return the bytes with an offered upgrade made unreadable: the parser would take the body for the new protocol."""
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(rb"\1x-offer:", head) + end + rest
 
 
 class Lingering:
@@ -140,6 +148,8 @@ class Connection(HttpToolsProtocol):
             return
         if self._in_headers:
             self._head_size += len(data)
+            if b"pgrade:" in data[: self.bounds.header_bytes]:
+                data = _without_upgrade(data)
         super().data_received(data)
         if self._in_headers and self._head_size > self.bounds.header_bytes and not self.transport.is_closing():
             self._refuse(HEAD_TOO_LARGE)

@@ -169,7 +169,7 @@ async def serve(
 ) -> None:
     """Serve `app` until SIGTERM, SIGINT or `stop`; `ready` is told the address once requests are taken."""
     bounds = allow_files(bounds or Bounds())
-    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what it would say is said by us
     config = Config(
         app,
         http=bounded(bounds),
