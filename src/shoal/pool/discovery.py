@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -25,27 +26,29 @@ LOOPBACK = ("127.0.0.1", "::1")
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """A port to look at, and the servers that usually take it."""
+    """A port to look at, and the servers that usually take it; `is_stated` where the operator says which it is."""
 
     number: int
     kinds: tuple[str, ...]
+    is_stated: bool = False
 
 
 PORTS = (
     Port(11434, ("ollama",)),
-    Port(1234, ("lm-studio",)),
+    Port(1234, ("lmstudio",)),
     Port(8000, ("vllm",)),
     Port(30000, ("sglang",)),
-    Port(8080, ("llama.cpp", "tgi")),
+    Port(8080, ("llama-cpp", "tgi")),
     Port(3000, ("tgi",)),
 )
-OWNERS = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llama.cpp", "organization_owner": "lm-studio"}
+NO_PORTS: Mapping[str, int] = MappingProxyType({})
+OWNERS = {"vllm": "vllm", "sglang": "sglang", "llamacpp": "llama-cpp", "organization_owner": "lmstudio"}
 """What a server puts into `owned_by`, where that tells it for certain."""
 
 SIGNS: Mapping[str, tuple[str, frozenset[str]]] = {
     "ollama": ("/api/version", frozenset({"version"})),
-    "lm-studio": ("/api/v0/models", frozenset({"data"})),
-    "llama.cpp": ("/props", frozenset({"default_generation_settings"})),
+    "lmstudio": ("/api/v0/models", frozenset({"data"})),
+    "llama-cpp": ("/props", frozenset({"default_generation_settings"})),
     "tgi": ("/info", frozenset({"model_id", "max_total_tokens"})),
     "sglang": ("/get_model_info", frozenset({"model_path"})),
 }
@@ -62,12 +65,18 @@ class Found:
 
 
 async def discover(
-    ports: Iterable[Port] = PORTS, *, host: str = "127.0.0.1", skip: frozenset[int] = frozenset()
+    ports: Iterable[Port] = PORTS,
+    *,
+    extra_ports: Mapping[str, int] = NO_PORTS,
+    host: str = "127.0.0.1",
+    skip: frozenset[int] = frozenset(),
 ) -> tuple[Found, ...]:
-    """Return the model servers found on this machine, in the order of `ports`; `skip` are ports of our own."""
+    """Return the model servers found on this machine; `extra_ports` are the operator's own, `skip` ports of ours."""
     if host not in LOOPBACK:
         raise ValueError(f"only this machine is searched, found `{host}`")
-    asked = [port for port in ports if port.number not in skip]
+    stated = [Port(number, (kind,), is_stated=True) for kind, number in extra_ports.items()]
+    taken = {port.number for port in stated} | skip
+    asked = [p for p in stated if p.number not in skip] + [p for p in ports if p.number not in taken]
     async with aiohttp.ClientSession(trust_env=False, cookie_jar=aiohttp.DummyCookieJar()) as session:
         found = await asyncio.gather(*(_look(session, host, port) for port in asked))
     return tuple(row for row in found if row is not None)
@@ -92,6 +101,8 @@ async def _look(session: aiohttp.ClientSession, host: str, port: Port) -> Found 
         if answer is not None and fields <= answer.keys():
             kind, told = candidate, answer
             break
+    if kind is None and listed is not None and port.is_stated:
+        kind = port.kinds[0]
     models = tuple(dict.fromkeys(row["id"] for row in rows if _can_chat(row["id"])))
     if kind == "tgi" and not models and isinstance(told.get("model_id"), str):
         models = (told["model_id"],)

@@ -96,7 +96,7 @@ def translate(error: Exception, *, limits: Limits | None = None) -> UpstreamErro
             return UpstreamError("the endpoint closed the connection", sent=sent)
 
 
-class AioTransport:
+class AiohttpTransport:
     """HTTP/1.1 with kept-alive connections, over aiohttp; Nagle's delay is off (aiohttp sets TCP_NODELAY)."""
 
     def __init__(self) -> None:
@@ -117,7 +117,7 @@ class AioTransport:
             )
         except FOREIGN as error:
             raise translate(error, limits=limits) from error
-        return _AioResponse(response)
+        return _AiohttpResponse(response)
 
     async def close(self) -> None:
         """Close every connection."""
@@ -148,7 +148,7 @@ class AioTransport:
         return known
 
 
-class _AioResponse:
+class _AiohttpResponse:
     __slots__ = ("_response", "headers", "status")
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
