@@ -14,7 +14,7 @@ NUMBERS = "numbers"
 _WORDS: Mapping[str, str] = {
     "coding": "python javascript typescript rust java golang sql function bug compile compiler regex api code "
     "stacktrace traceback unittest refactor kubernetes docker git bash html css json yaml class async algorithm "
-    "code-review fonction código programa программ",
+    "code-review fonction código programa программ",  # codespell:ignore fonction
     "math": "prove theorem integral derivative equation matrix probability algebra geometry polynomial solve calculus "
     "modulo eigenvalue equations théorème équation beweise gleichung ecuación",
     "creative_writing": "poem story haiku novel lyrics sonnet fiction poetry tale rhyme limerick screenplay "

@@ -19,13 +19,13 @@ SAMPLES = {
     "ru": "Пожалуйста, объясните этот договор простыми словами",
     "en": "Please explain what this contract means and why it is so long",
     "fr": "Explique-moi pourquoi le contrat est plus long que dans les autres pays",
-    "de": "Bitte erkläre mir, warum der Vertrag nicht mit dem Gesetz vereinbar ist",
+    "de": "Bitte erkläre mir, warum der Vertrag nicht mit dem Gesetz vereinbar ist",  # codespell:ignore ist
     "es": "Explica por qué el contrato no es válido para los clientes de la empresa",
     "pt": "Explique por que o contrato não é válido para os clientes da empresa e como mudar",
     "it": "Spiega perché il contratto non è valido per la società e che cosa si può fare",
     "vi": "Hãy giải thích vì sao hợp đồng này không có hiệu lực cho người mua",
     "id": "Jelaskan mengapa kontrak ini tidak berlaku untuk pembeli dan apa yang bisa saya lakukan karena itu",
-    "tr": "Bu sözleşme neden geçerli değil ve ne yapmak için daha çok zaman var mı",
+    "tr": "Bu sözleşme neden geçerli değil ve ne yapmak için daha çok zaman var mı",  # codespell:ignore bu
 }
 
 
