@@ -44,10 +44,11 @@ NOT_NUMBERS = "the practice pool only answers number questions; `shoal add PROVI
 class Coordinator:
     """Decides by priors alone: report cards, public ratings, family and size."""
 
-    def __init__(self, phrases: Phrases | None = None) -> None:
+    def __init__(self, phrases: Phrases | None = None, stakes: Mapping[Effort, Stakes] = STAKES) -> None:
         self._phrases = Phrases() if phrases is None else phrases
+        self._stakes = stakes
         self._appraiser = Appraiser()
-        self._gate = Gate(self._phrases, self._best)
+        self._gate = Gate(self._phrases, self._best, stakes)
 
     def features(self, request: Request) -> Features:
         """Return what can be read off the request without asking any model."""
@@ -110,7 +111,7 @@ class Coordinator:
             endpoints,
             beliefs,
             _expected(state, step, skill),
-            STAKES[state.effort],
+            self._stakes[state.effort],
             latency,
             _penalties(endpoints, step.need, features, rivals),
         )
@@ -162,7 +163,7 @@ class Coordinator:
         beliefs = self._appraiser.beliefs(able, state.features.language, state.features.subject, step.skill)
         penalties = _penalties(able, step.need, state.features, rivals)
         expected = _expected(state, step, step.skill)
-        return self._appraiser.appraise(able, beliefs, expected, STAKES[state.effort], {}, penalties)
+        return self._appraiser.appraise(able, beliefs, expected, self._stakes[state.effort], {}, penalties)
 
     def _believed_more(self, state: State, one: str, other: str) -> str:
         """Return which of two steps was answered by the endpoint that is believed more; the first on a tie."""

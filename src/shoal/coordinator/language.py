@@ -78,7 +78,8 @@ _WORDS: Mapping[str, str] = {
     "write explain why when who",
     "fr": "le la les des et est un une du que dans pour qui sur pas au avec ce cette sont vous je nous quel quelle "
     "comment écris pourquoi est-ce",
-    "de": "der die das und ist ein eine nicht mit von zu den auf für im dem sich wie ich sie was bitte kann warum auch",  # codespell:ignore ist,sie
+    "de": "der die das und ist ein eine nicht mit von zu "  # codespell:ignore ist
+    "den auf für im dem sich wie ich sie was bitte kann warum auch",  # codespell:ignore sie
     "es": "el la los las de y es un una que en por con para se no del como qué cómo cuál por porque está son",
     "pt": "o a os as de e é um uma que em por com para não se do da no na como você qual mais são está",
     "it": "il lo la gli le di e è un una che in per con non si del della come sono cosa perché qual più anche",
@@ -87,7 +88,8 @@ _WORDS: Mapping[str, str] = {
     "ms": "yang dan di ini itu dengan untuk daripada tidak adalah pada ke dalam apa bagaimana saya akan boleh berapa "
     "awak kerana juga ialah",
     "vi": "và của là có không được cho một các trong này với những để người tôi bao nhiêu gì như thế nào",
-    "tr": "ve bir bu için ile da de ne çok nasıl mı mi değil olarak gibi var daha kadar nedir olan",  # codespell:ignore bu
+    "tr": "ve bir bu için ile da de ne çok nasıl "  # codespell:ignore bu
+    "mı mi değil olarak gibi var daha kadar nedir olan",
     "nl": "de het een en van is dat niet op te zijn met voor wat hoe ik je waarom",
     "pl": "i w nie na się to jest że z do jak co czy po dla",
 }
