@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -166,8 +167,8 @@ def build_snapshot(
     builder = Builder(facts, instance_country=instance_country, dialects=dialects)
     endpoints: list[Endpoint] = []
     for entry in entries:
-        found = builder.entry(entry)
-        known = {endpoint.id for endpoint in endpoints}
+        known = {endpoint.id: endpoint for endpoint in endpoints}
+        found = [_apart(endpoint, known) for endpoint in builder.entry(entry)]
         for endpoint in found:
             if endpoint.id in known:
                 raise SetupError(f"{entry.where}: `{endpoint.id}` is in the pool already; keep one of the two entries")
@@ -181,6 +182,15 @@ def build_snapshot(
     taken = {endpoint.id for endpoint in endpoints}
     found_elsewhere = [endpoint for endpoint in extra_endpoints if endpoint.id not in taken]
     return _snapshot((*endpoints, *found_elsewhere), instance_country, by_name, offered)
+
+
+def _apart(endpoint: Endpoint, known: Mapping[str, Endpoint]) -> Endpoint:
+    """Name a second local server of the same kind by its port, where it has a model that the first one has too."""
+    other = known.get(endpoint.id)
+    if other is None or not endpoint.local or other.base_url == endpoint.base_url:
+        return endpoint
+    place = str(urlsplit(endpoint.base_url).port or 80)
+    return replace(endpoint, id=f"{endpoint.provider}@{place}/{endpoint.native_name}", place=place)
 
 
 def _snapshot(
