@@ -26,13 +26,14 @@ from shoal.coordinator.utility import (
     UNKNOWN_CAPABILITY,
     Appraiser,
     Forecast,
+    Stakes,
     estimate_tokens,
     forecast,
 )
 from shoal.core.endpoint import Endpoint
 from shoal.core.item import Image, Message, OtherPart, Speaker, Text
 from shoal.core.plan import Features, Need, Next, Ranked, Role, State, Step, Stop, Term
-from shoal.core.request import Request
+from shoal.core.request import Effort, Request
 
 SAMPLED_CHARACTERS = 2_000
 CONTEXT_MARGIN = 0.8

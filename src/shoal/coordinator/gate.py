@@ -6,7 +6,7 @@ to earn its price. Every number compared is among the plan's grounds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,7 +20,7 @@ from shoal.coordinator.review import (
     free_id,
     rates_of,
 )
-from shoal.coordinator.utility import STAKES, Stakes
+from shoal.coordinator.utility import Stakes
 from shoal.core.endpoint import Endpoint
 from shoal.core.errors import CallerError
 from shoal.core.item import Image, Message, OtherPart, ToolCall, ToolResult
@@ -85,9 +85,10 @@ def direct_link(state: State) -> Link:
 class Gate:
     """Predicts what each shape of a run is worth."""
 
-    def __init__(self, phrases: Phrases, best: Forecaster) -> None:
+    def __init__(self, phrases: Phrases, best: Forecaster, stakes: Mapping[Effort, Stakes]) -> None:
         self._phrases = phrases
         self._best = best
+        self._stakes = stakes
 
     def plans(self, state: State, question: NumberQuestion | None) -> tuple[Plan, ...]:
         """Return the plans worth trying, the chosen one first; a later one is for when a step is lost for good."""
@@ -121,7 +122,7 @@ class Gate:
     def _predict(
         self, state: State, template: Template, links: tuple[Link, ...], checks: bool, *, forced: bool = False
     ) -> _Prediction:
-        stakes = STAKES[state.effort]
+        stakes = self._stakes[state.effort]
         success, price = 1.0, 0.0
         checked: set[str] = set()
         form = CheckForm.SHORT

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from types import MappingProxyType
 
 from shoal.coordinator.belief import SOURCES, Belief, believe, unknown
 from shoal.core.endpoint import Endpoint, Model
@@ -18,7 +19,7 @@ from shoal.core.plan import Features, Ranked, Term
 from shoal.core.request import Effort
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stakes:
     """What one effort is willing to spend: dollars for a success, for a second of waiting, for one more call."""
 
@@ -29,11 +30,21 @@ class Stakes:
     dead_band: float = 0.004
 
 
-STAKES: Mapping[Effort, Stakes] = {
-    Effort.FAST: Stakes(success_usd=0.02, second_usd=0.0010),
-    Effort.AUTO: Stakes(success_usd=0.05, second_usd=0.0005),
-    Effort.DEEP: Stakes(success_usd=0.25, second_usd=0.0002),
-}
+def stakes_of(success_usd: float, second_usd: float, dead_band: float = Stakes.dead_band) -> Mapping[Effort, Stakes]:
+    """Return the stakes of every effort from those of `shoal`.
+
+    `shoal-fast` values a success less and a second more, `shoal-deep` the other way round.
+    """
+    return MappingProxyType(
+        {
+            Effort.FAST: Stakes(0.4 * success_usd, 2.0 * second_usd, dead_band=dead_band),
+            Effort.AUTO: Stakes(success_usd, second_usd, dead_band=dead_band),
+            Effort.DEEP: Stakes(5.0 * success_usd, 0.4 * second_usd, dead_band=dead_band),
+        }
+    )
+
+
+STAKES = stakes_of(0.05, 0.0005)
 
 ANSWER_TOKENS = 350.0
 NUMBER_TOKENS = 12.0

@@ -105,7 +105,7 @@ class CoordinatorSection(Section, frozen=True, kw_only=True):
     dead_band: Annotated[
         float,
         Meta(description="Difference in utility, as a part of the value, below which the ranking stays put.", ge=0),
-    ] = 0.02
+    ] = 0.004
 
 
 class JournalSection(Section, frozen=True, kw_only=True):
