@@ -114,6 +114,7 @@ class RunView:
     final: str | None = None
     grounds: Any = None
     closing: Mapping[str, Any] = field(default_factory=dict)
+    changes: list[Mapping[str, Any]] = field(default_factory=list)
     steps: list[StepView] = field(default_factory=list)
 
     @property
@@ -137,6 +138,11 @@ class RunView:
         return total(step.cost_usd for step in self.steps)
 
     @property
+    def calls(self) -> int:
+        """How many attempts left for a provider."""
+        return sum(attempt.status != "refused" for step in self.steps for attempt in step.attempts)
+
+    @property
     def spent_usd(self) -> Decimal:
         """The known part of the cost."""
         return sum((step.spent_usd for step in self.steps), ZERO)
@@ -154,11 +160,13 @@ class RunView:
             "served_by": self.served_by,
             "cost_usd": _text(self.cost_usd),
             "spent_usd": _text(self.spent_usd),
+            "calls": self.calls,
             "label": dict(self.label),
             "candidates": {"permitted": list(self.permitted), "refused": [dict(r) for r in self.refused]},
             "grounds": self.grounds,
             "final": self.final,
             "steps": [step.as_dict() for step in self.steps],
+            "changes": [_plain(change) for change in self.changes],
             "end": _plain(self.closing),
         }
 
@@ -169,7 +177,9 @@ def view(events: Sequence[Event]) -> RunView:
     seen = RunView(first.run, first.tenant_id, first.at)
     steps: dict[str, StepView] = {}
     for event in events:
-        if event.step is not None:
+        if event.action is Act.ENDPOINT_CHANGED:
+            seen.changes.append({"step": event.step, **event.data})
+        elif event.step is not None:
             step = steps.get(event.step)
             if step is None:
                 step = steps[event.step] = StepView(event.step)

@@ -100,3 +100,18 @@ def test_verdicts_reviews_and_errors_are_told() -> None:
     assert seen["label"] == {"personal": True} and seen["candidates"]["refused"][0]["rules"] == ["deny host:US"]
     assert seen["steps"][0]["review"] == "ACCEPT" and seen["steps"][1]["error"] == "none left"
     assert seen["status"] == "failed" and seen["end"]["status"] == 503
+
+
+def test_a_refusal_before_sending_is_no_call_and_a_changed_endpoint_is_told() -> None:
+    seen = view(
+        story(
+            OPENING,
+            (Act.STEP_BOUND, {}, "solve", None),
+            (Act.ATTEMPT_REFUSED, {"endpoint": "a/x", "rules": ["deny host:US"]}, "solve", None),
+            (Act.ATTEMPT_STARTED, {"endpoint": "b/y"}, "solve", 1),
+            (Act.ENDPOINT_CHANGED, {"endpoint": "b/y", "from": "closed", "to": "open"}, "solve", None),
+            (Act.ATTEMPT_FAILED, {"endpoint": "b/y"}, "solve", 1),
+        )
+    )
+    assert seen.calls == 1 and [a.status for a in seen.steps[0].attempts] == ["refused", "failed"]
+    assert seen.as_dict()["changes"] == [{"step": "solve", "endpoint": "b/y", "from": "closed", "to": "open"}]
