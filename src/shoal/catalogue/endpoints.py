@@ -52,6 +52,23 @@ class Builder:
             if _serves(place, native) and not _UNNAMED.search(native)
         )
 
+    def everything(self) -> tuple[Endpoint, ...]:
+        """Return every endpoint of the whole catalogue, and every model that has no address one could call.
+
+        The latter have an empty `base_url`; nothing here says that an endpoint can be called.
+        """
+        found = [endpoint for provider in self._facts.providers.values() for endpoint in self.catalogue(provider)]
+        seen = {(endpoint.provider, endpoint.native_name) for endpoint in found}
+        nowhere = Place(id="", base_url="")
+        for row in self._facts.models.values():
+            for via in row.via:
+                if (via.provider, via.model) not in seen:
+                    made = self.endpoint(self._facts.providers[via.provider], nowhere, via.model, row)
+                    found.append(replace(made, id=f"{via.provider}/{via.model}", place=None))
+            if not row.via:
+                found.append(Endpoint(row.id, "", row.id, self.model(row), base_url="", dialect="none"))
+        return tuple(found)
+
     def entry(self, entry: Entry) -> tuple[Endpoint, ...]:
         """Return the endpoints an operator's entry puts into the pool.
 

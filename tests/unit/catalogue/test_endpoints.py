@@ -185,3 +185,12 @@ def test_an_entry_that_cannot_be_served_is_refused(facts: Facts, entry: Entry, r
 def test_plain_http_needs_to_be_said(facts: Facts) -> None:
     entry = Entry("vllm", base_url="http://10.0.0.5:8000/v1", models=("m",), plain_http=True)
     assert only(facts, entry, "m").base_url == "http://10.0.0.5:8000/v1"
+
+
+def test_everything_holds_each_model_and_every_dialect_once(facts: Facts) -> None:
+    found = Builder(facts).everything()
+    assert {endpoint.model.id for endpoint in found} == set(facts.models)
+    assert len({endpoint.id for endpoint in found}) == len(found)
+    assert any(endpoint.dialect == "anthropic-messages" for endpoint in found)
+    nowhere = [endpoint for endpoint in found if not endpoint.base_url]
+    assert nowhere and all(endpoint.host_country is None for endpoint in nowhere)
