@@ -16,7 +16,7 @@ from typing import Protocol
 from shoal.core.attempt import Emit
 from shoal.core.endpoint import Endpoint, Limits
 from shoal.core.errors import Loss, UnreadableReply
-from shoal.core.item import CONTENT, Answer, Delta, Finish, FinishDelta, UsageDelta
+from shoal.core.item import CONTENT, Answer, Delta, Finish, FinishDelta, Item, Message, Text, UsageDelta
 from shoal.core.request import Prompt
 from shoal.pool.bound import Measure, estimate
 from shoal.pool.collector import Collector
@@ -129,4 +129,10 @@ async def _stream(call: Call, exchange: Exchange, emit: Emit, progress: Progress
 
 def _is_hollow(answer: Answer) -> bool:
     """Whether an answer claims to be done and has neither content nor tokens: a broken server, not a short answer."""
-    return answer.usage.output == 0 and all(not c.items and c.finish is Finish.STOP for c in answer.choices)
+    return answer.usage.output == 0 and all(
+        choice.finish is Finish.STOP and not any(_says(item) for item in choice.items) for choice in answer.choices
+    )
+
+
+def _says(item: Item) -> bool:
+    return not isinstance(item, Message) or bool(item.refusal) or any(p != Text("") for p in item.parts)

@@ -72,8 +72,7 @@ class Provider:
         pace = SLOWNESS if fault is Fault.SLOW else 1.0
         await asyncio.sleep(self.first_token_s * random.lognormvariate(0, 0.3) * pace)
         said = self.mind(body, random)
-        words = said.split(" ")
-        words = [f"{word} " for word in words[:-1]] + words[-1:]
+        words = [f"{word} " for word in said.split(" ")[:-1]] + said.split(" ")[-1:] if said else []
         most = body.get("max_tokens") or body.get("max_completion_tokens")
         finish = "stop"
         if most is not None and len(words) > most:
