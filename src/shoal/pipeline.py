@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from shoal.core.attempt import Emit
 from shoal.core.budget import Account
@@ -24,10 +24,12 @@ from shoal.core.item import Answer, Delta, Usage
 from shoal.core.label import Label
 from shoal.core.plan import Features, Result, State, Step
 from shoal.core.request import Effort, Prompt, Request
+from shoal.core.selector import Narrowing
 from shoal.core.verdict import Verdict
 from shoal.workflow.binding import Judge, nothing_permitted
 from shoal.workflow.workflow import Outcome
 
+T = TypeVar("T", float, Decimal)
 QUEUE = 256  # deltas between a run and its reader; a slow reader holds the run back
 PRACTICE_ONLY = (
     "the practice pool only answers number questions; `shoal add PROVIDER` or start a local server to ask anything else"
@@ -45,6 +47,12 @@ class Selected(Protocol):
     def named(self) -> bool: ...
     @property
     def profile(self) -> str | None: ...
+    @property
+    def narrowing(self) -> Narrowing: ...
+    @property
+    def budget_usd(self) -> Decimal | None: ...
+    @property
+    def deadline_s(self) -> float | None: ...
 
 
 class Resolver(Protocol):
@@ -208,15 +216,18 @@ class Pipeline:
         label = request.prompt.label
         pen.event(Act.RUN_LABELLED, {"label": label.as_dict()})
         selected = self.resolver.resolve(request.model)
+        request = _profiled(request, selected)
         verdicts = self._policy.judge_all(selected.endpoints, label, request.narrowing)
         pen.event(Act.RUN_JUDGED, self._judged(verdicts))
         permits = tuple(e for e, v in zip(selected.endpoints, verdicts, strict=True) if v.is_permit)
         if not permits:
             raise nothing_permitted(request.run, verdicts, label)
         features = self._reader.features(request)
-        if not selected.named:
+        asked_by_name = selected.named and selected.profile is None
+        if not asked_by_name:
             self._require_able(permits, features)
-        state = State(request, features, permits, selected.effort or request.effort, selected.named)
+        effort = request.effort if selected.effort in (None, Effort.AUTO) else selected.effort
+        state = State(request, features, permits, effort, asked_by_name)
         account = Account(request.budget_usd if request.budget_usd is not None else self._defaults.budget_usd)
         outcome = await self._worker.run(
             state, record=pen, account=account, deadline=self._deadline(request), emit=emit
@@ -306,6 +317,24 @@ class Pipeline:
         return Completed(
             outcome.answer, request.run, outcome.template, served_by, self._policy.version, usage, cost, shoal, explain
         )
+
+
+def _profiled(request: Request, selected: Selected) -> Request:
+    """Return the request under its profile as well: narrower, and with the smaller of both bounds."""
+    narrowing = Narrowing(
+        request.narrowing.only + selected.narrowing.only, request.narrowing.exclude + selected.narrowing.exclude
+    )
+    return replace(
+        request,
+        narrowing=narrowing,
+        budget_usd=_least(request.budget_usd, selected.budget_usd),
+        deadline_s=_least(request.deadline_s, selected.deadline_s),
+    )
+
+
+def _least(*bounds: T | None) -> T | None:
+    known = [bound for bound in bounds if bound is not None]
+    return min(known, default=None)
 
 
 def _paired(outcome: Outcome) -> list[tuple[Step, Result]]:
