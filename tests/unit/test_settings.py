@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from decimal import Decimal
 from pathlib import Path
@@ -332,3 +333,14 @@ def test_a_linked_file_stays_a_link(tmp_path: Path) -> None:
     add_provider(link, "groq")
     assert link.is_symlink()
     assert "groq" in real.read_text()
+
+
+def test_the_reference_is_made_from_the_settings() -> None:
+    path = Path(__file__).parents[2] / "tools" / "settings_reference.py"
+    spec = importlib.util.spec_from_file_location("settings_reference", path)
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.PAGE.read_text(encoding="utf-8") == tool.page(), "run tools/settings_reference.py"
+    for section in Settings.__struct_fields__:
+        assert f"[{section}]" in tool.page()
