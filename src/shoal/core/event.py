@@ -88,7 +88,10 @@ def _plain(value: Any) -> Any:
 
 def canonical(value: Any) -> bytes:
     """Return canonical JSON: sorted keys, no spaces, decimals as texts, sets sorted."""
-    return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # a key that is no text, which takes orjson's slower path
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
 
 
 def digest(body: bytes) -> str:
