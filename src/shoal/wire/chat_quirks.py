@@ -7,7 +7,7 @@ table; what a quirk changes about reading a reply is one flag of `Reading`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
@@ -77,7 +77,7 @@ def _echo_reasoning(draft: Draft) -> None:
         if not in_tags:
             message[REASONING] = thinking
             message[KEPT] = True
-        elif thinking.strip():
+        elif thinking.strip() or "tool_calls" in message:
             content = message["content"]
             said = content if isinstance(content, str) else "".join(part["text"] for part in text_parts(content))
             message["content"] = f"<think>\n{thinking}\n</think>\n\n{said}"
@@ -113,14 +113,18 @@ def _toggle_thinking_flag(draft: Draft) -> None:
 EFFORTS = ("none", "no_think", "minimal", "low", "medium", "high", "xhigh", "max")
 
 
+def _nearest(effort: str, words: Sequence[str]) -> str:
+    wanted = EFFORTS.index(effort) if effort in EFFORTS else EFFORTS.index("medium")
+    return min(sorted(words, key=EFFORTS.index), key=lambda word: abs(EFFORTS.index(word) - wanted))
+
+
 def _clamp_effort(draft: Draft) -> None:
     """Send the nearest word the model lists, the cheaper of two; none at all where its words are unknown."""
     effort = draft.body.pop("reasoning_effort", None)
     words = [word for word in draft.endpoint.model.reasoning_effort if word in EFFORTS]
     if effort is None or not words:
         return
-    wanted = EFFORTS.index(effort) if effort in EFFORTS else EFFORTS.index("medium")
-    nearest = min(sorted(words, key=EFFORTS.index), key=lambda word: abs(EFFORTS.index(word) - wanted))
+    nearest = _nearest(effort, words)
     if "no_think" in words:  # Hy3 reads it from its chat template
         draft.body["chat_template_kwargs"] = {"reasoning_effort": "no_think" if effort == "none" else nearest}
     else:
@@ -128,8 +132,10 @@ def _clamp_effort(draft: Draft) -> None:
 
 
 def _null_effort(draft: Draft) -> None:
-    if draft.prompt.sampling.reasoning_effort == "none":
-        draft.body["reasoning_effort"] = None
+    """Null means off; of the words for on, only the three oldest are known to be taken."""
+    effort = draft.body.get("reasoning_effort")
+    if effort is not None:
+        draft.body["reasoning_effort"] = None if effort == "none" else _nearest(effort, ("low", "medium", "high"))
 
 
 def _drop_temperature(draft: Draft) -> None:

@@ -82,10 +82,8 @@ def complaint_in(reply: Any) -> Complaint | None:
         return None
     for key in ("error_msg", "msg", "detail", "message"):
         if reply.get(key):
-            code = reply.get("error_code") or reply.get("code") or reply.get("type") or ""
-            if key == "message" and not code and "object" in reply:
-                continue
-            return Complaint(_said(reply[key]), _said(code))
+            codes = (reply.get("error_code"), reply.get("code"), reply.get("type"))
+            return Complaint(_said(reply[key]), " ".join(_said(code) for code in codes if code))
     return None
 
 
