@@ -122,6 +122,10 @@ def test_bodies_are_kept_by_their_hash(tmp_path: Path) -> None:
     assert kept == {"a": "안녕", "b": 1} and of_another_run is None
 
 
+def holds_secret(path: Path) -> bool:
+    return any(b"secret text" in file.read_bytes() for file in path.glob("ledger.db*"))
+
+
 def test_hash_only_retention_keeps_no_body(tmp_path: Path) -> None:
     async def story(ledger: Ledger) -> Any:
         name = ledger.record("run_a").body("the secret text")
@@ -131,7 +135,7 @@ def test_hash_only_retention_keeps_no_body(tmp_path: Path) -> None:
 
     name, kept = with_ledger(tmp_path, story, retention=Retention.HASH_ONLY)
     assert name == digest(canonical("the secret text")) and kept is None
-    assert all(b"secret text" not in path.read_bytes() for path in tmp_path.glob("ledger.db*"))
+    assert not holds_secret(tmp_path)
 
 
 def test_expired_bodies_are_forgotten_and_their_events_stay(tmp_path: Path) -> None:
@@ -143,6 +147,38 @@ def test_expired_bodies_are_forgotten_and_their_events_stay(tmp_path: Path) -> N
         return early, late, await ledger.body("run_a", name), len(await ledger.events("run_a"))
 
     assert with_ledger(tmp_path, story, keep_for=timedelta(hours=24)) == (0, 1, None, 5)
+
+
+def test_forgotten_bodies_leave_no_bytes_behind(tmp_path: Path) -> None:
+    async def story(ledger: Ledger) -> bool:
+        ledger.record("run_a").body("the secret text " * 1000)
+        await ledger.flush("run_a")
+        before = holds_secret(tmp_path)
+        await ledger.expire(Still().now() + timedelta(hours=25))
+        return before and not holds_secret(tmp_path)
+
+    assert with_ledger(tmp_path, story, keep_for=timedelta(hours=24))
+
+
+def test_what_was_flushed_survives_the_death_of_the_process(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, os, sys\n"
+        "sys.path.insert(0, sys.argv[2])\n"
+        "from fakes import Still\n"
+        "from shoal.core.event import Act\n"
+        "from shoal.ledger.ledger import Ledger\n"
+        "async def main():\n"
+        "    ledger = Ledger(sys.argv[1], clock=Still())\n"
+        "    await ledger.open()\n"
+        "    ledger.record('run_a').event(Act.RUN_STARTED, {'model': 'shoal'})\n"
+        "    await ledger.flush('run_a')\n"
+        "    os._exit(9)\n"
+        "asyncio.run(main())\n"
+    )
+    tests = str(Path(__file__).parents[2])
+    assert subprocess.run([sys.executable, "-c", code, url(tmp_path), tests], check=False).returncode == 9
+    lines = with_ledger(tmp_path, lambda ledger: ledger.runs())
+    assert [(line.run, line.status) for line in lines] == [("run_a", "running")]
 
 
 def test_what_json_cannot_hold_is_written_readably_instead_of_raising(tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -163,6 +165,14 @@ def test_many_narrowings_do_not_grow_the_memo_without_bound() -> None:
     for number in range(100):
         policy.judge(endpoint(), NOTHING, Narrowing(exclude=(parse(f"model:m{number}"),)))
     assert len(policy._memo) <= 50
+
+
+def test_the_example_of_the_docs_compiles() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "explanation" / "policy.md").read_text("utf-8")
+    law = tomllib.loads(text.split("```toml\n")[1].split("```")[0])["policy"]
+    policy = Policy.compile(Rules(tuple(law["allow"]), tuple(law["deny"]), law["default"]))
+    german, american = policy.judge_all([endpoint(country="DE"), endpoint(country="US")], NOTHING)
+    assert german.is_permit and american.rules == ("deny host:US",)
 
 
 def test_importing_policy_does_not_load_the_engine() -> None:
