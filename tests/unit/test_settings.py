@@ -21,6 +21,7 @@ from shoal.settings import (
     check_text,
     config_dir,
     data_dir,
+    doubts,
     find_file,
     load,
     new_file,
@@ -344,3 +345,12 @@ def test_the_reference_is_made_from_the_settings() -> None:
     assert tool.PAGE.read_text(encoding="utf-8") == tool.page(), "run tools/settings_reference.py"
     for section in Settings.__struct_fields__:
         assert f"[{section}]" in tool.page()
+
+
+def test_a_selector_that_names_nobody_is_doubted() -> None:
+    deny = 'deny = ["developer:moonshot", "developer:deepseek", "provider:grok", "model:openai/*", "host:CN"]'
+    found = doubts(checked(f"[policy]\n{deny}\n").settings, load_facts())
+    assert found == (
+        "`policy.deny[0]`: `developer:moonshot` names nobody in the catalogue; write `developer:Moonshot*AI`",
+        "`policy.deny[2]`: `provider:grok` names nobody in the catalogue; write `provider:groq`",
+    )

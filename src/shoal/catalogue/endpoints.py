@@ -113,7 +113,7 @@ class Builder:
         if auth == "none":
             key = entry.key if entry else None
             auth = "bearer" if key else "none"
-        model = self.model(row) if row else Model(id=f"{provider.id}/{native}", developer="")
+        model = self.model(row) if row else Model(id=f"{provider.id}/{native}", developer=None)
         made = Endpoint(
             id=_endpoint_id(provider, place, native),
             provider=provider.id,

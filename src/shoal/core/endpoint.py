@@ -31,7 +31,7 @@ class Model:
     """A language model, wherever it runs. `developer_country` is the origin of the weights, `base_model` included."""
 
     id: str
-    developer: str
+    developer: str | None
     developer_country: str | None = None
     developer_parent: str | None = None
     family: str | None = None
@@ -112,6 +112,6 @@ class Endpoint:
     note: str | None = None
 
     @property
-    def developer(self) -> str:
-        """Who trained the model."""
+    def developer(self) -> str | None:
+        """Who trained the model, or None where nobody knows."""
         return self.model.developer

@@ -63,7 +63,7 @@ class Selector:
             case "operator":
                 return _is_named(endpoint.operator, self.value)
             case "developer":
-                return _is_named(endpoint.model.developer or None, self.value)
+                return _is_named(endpoint.model.developer, self.value)
             case "provider":
                 return _is_named(endpoint.provider, self.value)
             case "model":

@@ -6,6 +6,7 @@ or the file that holds one. Every error names the file, the key path, the line w
 
 from shoal.settings.credentials import SecretWarning, secret
 from shoal.settings.document import Loaded, check_text, load
+from shoal.settings.doubts import doubts
 from shoal.settings.folders import config_dir, data_dir, find_file, new_file
 from shoal.settings.sections import Settings
 from shoal.settings.writer import add_provider, write_starter
@@ -18,6 +19,7 @@ __all__ = [
     "check_text",
     "config_dir",
     "data_dir",
+    "doubts",
     "find_file",
     "load",
     "new_file",

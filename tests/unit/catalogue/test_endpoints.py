@@ -126,7 +126,7 @@ def test_a_server_of_ones_own_elsewhere_has_no_known_country(facts: Facts) -> No
 
 def test_a_local_model_nobody_knows_has_no_facts(facts: Facts) -> None:
     (endpoint,) = Builder(facts, instance_country="KR").local("ollama", "http://127.0.0.1:9/v1", ["own:latest"])
-    assert endpoint.model.developer == ""
+    assert endpoint.model.developer is None
     assert endpoint.model.developer_country is None
     assert endpoint.model.tools is None
 
