@@ -37,7 +37,7 @@ selector = st.one_of(
 model = st.builds(
     Model,
     id=name,
-    developer=name,
+    developer=st.one_of(st.none(), name),
     developer_country=country,
     developer_parent=country,
     base_model=st.one_of(st.none(), name),

@@ -102,6 +102,7 @@ def missing(selector: Selector, endpoint: Endpoint) -> tuple[str, ...]:
         "base_country": (model.base_model is not None or model.base_country is not None)
         and _is_open(model.base_country, selector.value),
         "operator": endpoint.operator is None,
+        "developer": model.developer is None,
         "licence": model.licence is None,
         "open_weights": model.open_weights is None,
     }
