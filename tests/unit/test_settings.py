@@ -138,7 +138,7 @@ def test_a_service_on_this_machine_stands_where_the_instance_does() -> None:
 REFUSED = [
     ("x = [", "shoal.toml:1: not TOML: "),
     ("[server]\nport = 1\nport = 2\n", "shoal.toml:3: not TOML: "),
-    ("\n[polcy]\n", "shoal.toml:2: `polcy`: there is no key `polcy` here; there are instance, server, policy"),
+    ("\n[laws]\n", "shoal.toml:2: `laws`: there is no key `laws` here; there are instance, server, policy"),
     ("[server]\n\nprot = 1\n", "shoal.toml:3: `server.prot`: there is no key `prot` here; there are host, port"),
     ('[server]\nport = "9000"\n', "shoal.toml:2: `server.port`: expected `int`, got `str`"),
     ("[server]\nport = 70000\n", "shoal.toml:2: `server.port`: expected `int` <= 65535"),

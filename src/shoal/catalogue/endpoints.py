@@ -29,6 +29,7 @@ SILENT_FOR_HOURS_S = 7200.0  # quirk long_stream_idle: the vendor's own client w
 THINKING_FIRST_BYTE_S = 300.0  # a reasoning model asked without a stream answers only when it has thought
 LOCAL_CONCURRENCY = 8
 _UNNAMED = re.compile(r"[<>]")
+_FORWARDED = re.compile(r"[:-]cloud$")  # Ollama hands these on to its own cloud: not this machine, country unknown
 
 
 class Builder:
@@ -107,7 +108,8 @@ class Builder:
         self, provider: ProviderRow, place: Place, native: str, row: ModelRow | None, *, entry: Entry | None = None
     ) -> Endpoint:
         """Return one endpoint with all that is known about it."""
-        local = provider.kind == "local" and is_loopback(place.base_url)
+        forwarded = provider.id == "ollama" and _FORWARDED.search(native) is not None
+        local = provider.kind == "local" and is_loopback(place.base_url) and not forwarded
         key = (entry.key if entry else None) or next(iter(place.env or provider.env), None)
         auth = provider.auth.word if provider.auth else "none"
         if auth == "none":
@@ -126,7 +128,7 @@ class Builder:
             key_env=key,
             quirks=frozenset(provider.quirks),
             host_country=self._country if local else place.country if "processing" in place.covers else None,
-            operator="local" if local else provider.legal_entity or provider.name,
+            operator="local" if local else None if forwarded else provider.legal_entity or provider.name,
             operator_country=self._country if local else provider.home_country,
             storage_country=self._country if local else _storage(provider, place),
             retention_days=provider.retention_days,

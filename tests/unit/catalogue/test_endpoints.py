@@ -194,3 +194,13 @@ def test_everything_holds_each_model_and_every_dialect_once(facts: Facts) -> Non
     assert any(endpoint.dialect == "anthropic-messages" for endpoint in found)
     nowhere = [endpoint for endpoint in found if not endpoint.base_url]
     assert nowhere and all(endpoint.host_country is None for endpoint in nowhere)
+
+
+def test_a_local_server_that_forwards_a_model_does_not_host_it(facts: Facts) -> None:
+    found = Builder(facts, instance_country="KR").local(
+        "ollama", "http://127.0.0.1:11434/v1", ["gpt-oss:120b-cloud", "own:cloud", "cloud-own"]
+    )
+    assert [endpoint.local for endpoint in found] == [False, False, True]
+    for endpoint in found[:2]:
+        assert (endpoint.host_country, endpoint.operator_country, endpoint.operator) == (None, None, None)
+        assert endpoint.price is None

@@ -89,7 +89,7 @@ def test_a_good_catalogue_loads(directory: Path) -> None:
 
 
 BAD_PROVIDERS = [
-    ('name = "Acme"', "nam = 1", "acme.toml: `nam` (`acme`): there is no key `nam` here"),
+    ('name = "Acme"', "title = 1", "acme.toml: `title` (`acme`): there is no key `title` here"),
     ('name = "Acme"', "", "acme.toml: `name` (`acme`): `name` is missing"),
     ('name = "Acme"', "name = 3", "acme.toml: `name` (`acme`): expected `str`, got `int`"),
     ('kind = "vendor-api"', 'kind = "shop"', "acme.toml: `kind` (`acme`): invalid enum value 'shop'"),
