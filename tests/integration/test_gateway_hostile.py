@@ -209,6 +209,29 @@ def test_dripping_bytes_does_not_buy_time() -> None:
     assert took < 2.0 and status(reply) == 408
 
 
+def test_a_slow_upload_that_keeps_coming_is_taken_and_a_dripping_one_is_not() -> None:
+    async def send(port: int, piece: bytes, pause_s: float) -> bytes:
+        content = b'{"ask":"slow"}' + b" " * 60_000
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEAD + b"Connection: close\r\nContent-Length: %d\r\n\r\n" % len(content))
+        reading = asyncio.create_task(reader.read())
+        for at in range(0, len(content), len(piece)):
+            if reading.done():
+                break
+            writer.write(content[at : at + len(piece)])
+            await asyncio.sleep(pause_s)
+        reply = await reading
+        writer.transport.abort()
+        return reply
+
+    async def play(port: int, answering: FakeAnswering) -> tuple[bytes, bytes]:
+        return await asyncio.gather(send(port, b"x" * 4000, 0.04), send(port, b"x" * 10, 0.05))
+
+    honest, drip = played(play, bounds=Bounds(body_s=0.3, body_bytes_per_s=40_000, drain_s=0.2))
+    assert body(honest)["text"] == "slow"
+    assert status(drip) == 408
+
+
 def test_too_many_connections_are_turned_away_and_the_others_live() -> None:
     async def play(port: int, answering: FakeAnswering) -> tuple[list[bytes], bytes]:
         first = await asyncio.open_connection("127.0.0.1", port)

@@ -32,7 +32,8 @@ class Bounds:
     """What one connection, and all of them together, may take."""
 
     headers_s: float = 10.0
-    body_s: float = 10.0
+    body_s: float = 10.0  # and a second more for every `body_bytes_per_s` that have come
+    body_bytes_per_s: int = 64 * 1024
     keep_alive_s: float = 30.0
     write_s: float = 30.0
     drain_s: float = 2.0
@@ -110,6 +111,8 @@ class Connection(HttpToolsProtocol):
         self._in_headers = True
         self._in_body = False
         self._head_size = 0
+        self._body_size = 0
+        self._body_since = 0.0
         self._refusal = MALFORMED
         self._started: list[Any] = []  # cycles whose reply is not complete, the running one first
 
@@ -153,10 +156,13 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._in_headers and self._head_size > self.bounds.header_bytes and not self.transport.is_closing():
             self._refuse(HEAD_TOO_LARGE)
+        elif self._in_body:
+            self._body_size += len(data)
         incomplete = self._in_body or (self._in_headers and self._head_size > 0)
         if incomplete and self._clock is None and not self.transport.is_closing():
-            seconds = self.bounds.body_s if self._in_body else self.bounds.headers_s
-            self._clock = self.loop.call_later(seconds, self._late)
+            self._clock = self.loop.call_later(
+                self.bounds.body_s if self._in_body else self.bounds.headers_s, self._late
+            )
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no request in our own words, and close."""
@@ -175,6 +181,8 @@ class Connection(HttpToolsProtocol):
                 raise ValueError("headers over the limit")  # the parser reports it, and the client gets 431
         self._head_size = 0
         self._in_body = True
+        self._body_size = 0
+        self._body_since = self.loop.time()
         super().on_headers_complete()
         self._started.append(self.cycle)
 
@@ -220,7 +228,12 @@ class Connection(HttpToolsProtocol):
             # A reply is under way and the next request waits behind it, unread: its time starts with its turn.
             self._clock = self.loop.call_later(self.bounds.headers_s, self._late)
         elif self._in_body:
-            self._refuse(BODY_LATE)
+            earned_s = self.bounds.body_s + self._body_size / self.bounds.body_bytes_per_s
+            left_s = self._body_since + earned_s - self.loop.time()
+            if left_s > 0.01:  # slow, but coming
+                self._clock = self.loop.call_later(left_s, self._late)
+            else:
+                self._refuse(BODY_LATE)
         elif self._head_size:
             self._refuse(HEADERS_LATE)
         else:

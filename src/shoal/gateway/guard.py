@@ -45,6 +45,12 @@ def host_name(authority: str) -> str:
     return text.rpartition(":")[0] if text.count(":") == 1 else text
 
 
+def _is_real(key: str) -> bool:
+    if not key.strip():
+        raise SetupError("a key of `[server] keys` is empty or not found; set its variable or file, or remove its name")
+    return True
+
+
 def _digest(key: str) -> bytes:
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
@@ -53,14 +59,14 @@ class Guard:
     """Admits callers. `keys` are the secrets a caller may show; without any, everyone who reaches the address may."""
 
     def __init__(self, bind: str, *, keys: Iterable[str] = (), hosts: Iterable[str] = ()) -> None:
-        digests = [_digest(key) for key in keys if key]
+        digests = [_digest(key) for key in keys if _is_real(key)]
         self._owners = {digest: f"key_{digest.hex()[:12]}" for digest in digests}
         self._hosts = frozenset(host.casefold() for host in hosts)
         self._is_local = is_loopback(bind)
         if not self._is_local and not self._owners:
             raise SetupError(
                 f"`{bind}` can be reached from other machines and no key is set, so anyone could spend your money; "
-                'set `[server] keys` (for example keys = ["env:SHOAL_KEY"]) or bind to 127.0.0.1'
+                'set `[server] keys` (for example keys = ["SHOAL_KEY"], the key in that variable) or bind to 127.0.0.1'
             )
         # The two headers nearly every caller sends, so that the usual request costs a set look-up.
         self._seen_hosts: set[bytes] = set()

@@ -15,6 +15,12 @@ def test_an_open_address_without_a_key_refuses_to_start() -> None:
         Guard("0.0.0.0")
 
 
+@pytest.mark.parametrize("bind", ["127.0.0.1", "0.0.0.0"])
+def test_a_key_that_was_not_found_does_not_leave_the_door_open(bind: str) -> None:
+    with pytest.raises(SetupError, match="empty or not found"):
+        Guard(bind, keys=["real", " "])
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "[::1]", "localhost", "LOCALHOST", "a.localhost"])
 def test_loopback_is_recognised(host: str) -> None:
     assert is_loopback(host)
