@@ -47,7 +47,9 @@ class ServerSection(Section, frozen=True, kw_only=True):
     header_timeout_s: Annotated[
         float, Meta(description="Seconds a client may take to send its request headers.", gt=0)
     ] = 10
-    body_timeout_s: Annotated[float, Meta(description="Seconds a client may take to send its body.", gt=0)] = 30
+    body_timeout_s: Annotated[
+        float, Meta(description="Seconds for a body to arrive; every 64 kB that came earn one more.", gt=0)
+    ] = 10
     max_connections: Annotated[
         int, Meta(description="Connections held at once; beyond it a 503 is answered.", ge=1)
     ] = 2048
