@@ -42,9 +42,11 @@ def command(
     places: tuple[str, ...],
     models: tuple[str, ...],
     pairs: tuple[str, ...],
+    key_env: str | None,
+    key_file: str | None,
+    base_url: str | None,
     yes: bool,
     as_json: bool,
-    **named: str | None,
 ) -> None:
     """Add PROVIDER to the pool: say who it is, under whose law, where, and at what price; then write shoal.toml.
 
@@ -59,6 +61,7 @@ def command(
     path = new_file(shared.config)
     loaded = _loaded(path)
     variables = _variables(pairs)
+    named = {"key_env": key_env, "key_file": key_file, "base_url": base_url}
     told = offer(loaded, provider, places, models, named, variables, path)
     if not as_json:
         _print(told)
