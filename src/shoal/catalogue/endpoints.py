@@ -7,7 +7,7 @@ nothing about where the work is done.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -17,10 +17,11 @@ import msgspec
 from shoal.catalogue.checks import TEMPLATE, is_loopback, price_faults, url_fault
 from shoal.catalogue.entries import Entry
 from shoal.catalogue.loader import Facts
-from shoal.catalogue.rows import ModelRow, Place, PriceRow, ProviderRow
+from shoal.catalogue.prices import price_at, priced
+from shoal.catalogue.rows import ModelRow, Place, ProviderRow
 from shoal.core.endpoint import Endpoint, Limits, Model
 from shoal.core.errors import SetupError
-from shoal.core.money import FREE, Price, Tier
+from shoal.core.money import FREE
 
 SPOKEN = ("openai-chat",)
 """The dialects this version speaks; `wire.dialects` holds their code."""
@@ -136,7 +137,7 @@ class Builder:
             region_pinned=place.region_pinned,
             terms=_terms(provider, row),
             attested="operator" if local else place.country_basis,
-            price=FREE if local else _price(row, provider, place, native, self._facts.usd_per_unit),
+            price=FREE if local else price_at(row, provider, place, native, self._facts.usd_per_unit),
             limits=_limits(provider, model, local=local),
             local=local,
             note=place.note,
@@ -207,7 +208,7 @@ class Builder:
         if price is not None:
             for path, reason in price_faults(price, self._facts.usd_per_unit):
                 raise SetupError(f"{entry.where}: `prices.{endpoint.native_name}.{path}`: {reason}")
-            said["price"] = _priced(price, Decimal(1), self._facts.usd_per_unit)
+            said["price"] = priced(price, Decimal(1), self._facts.usd_per_unit)
         return replace(endpoint, **said, limits=replace(endpoint.limits, **bounds))
 
     def _row(self, provider_id: str, native: str) -> ModelRow | None:
@@ -336,36 +337,3 @@ def _limits(provider: ProviderRow, model: Model, *, local: bool) -> Limits:
             limits, first_byte_s=SILENT_FOR_HOURS_S, gap_s=SILENT_FOR_HOURS_S, total_s=2 * SILENT_FOR_HOURS_S
         )
     return limits
-
-
-def _price(
-    row: ModelRow | None, provider: ProviderRow, place: Place, native: str, usd_per_unit: Mapping[str, Decimal]
-) -> Price | None:
-    """The most particular price that holds here: for this name, then this place, then this provider."""
-    if row is None:
-        return None
-    for wanted in (f"{provider.id}/{native}", f"{provider.id}@{place.id}", provider.id):
-        for price in row.price:
-            if wanted in price.at:
-                return _priced(price, place.price_factor or Decimal(1), usd_per_unit)
-    return None
-
-
-def _priced(price: PriceRow, factor: Decimal, usd_per_unit: Mapping[str, Decimal]) -> Price:
-    def times(value: Decimal) -> Decimal:
-        return value * factor
-
-    def cached(value: Decimal | None) -> Decimal | None:
-        return None if value is None else value * factor
-
-    return Price(
-        input=times(price.input),
-        output=times(price.output),
-        cached_input=cached(price.cached_input),
-        currency=price.currency,
-        usd_per_unit=usd_per_unit[price.currency],
-        tiers=tuple(
-            Tier(t.above_input_tokens, times(t.input), times(t.output), cached(t.cached_input)) for t in price.tier
-        ),
-        note=price.note,
-    )
