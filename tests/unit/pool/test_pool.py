@@ -24,6 +24,7 @@ from shoal.core.errors import (
 from shoal.core.event import Act
 from shoal.core.item import CONTENT, Delta, FinishDelta, ServedDelta, TextDelta, UsageDelta
 from shoal.core.money import FREE
+from shoal.core.selector import Narrowing
 from shoal.pool.breaker import State, Tuning
 from shoal.simulation.fault import Fault, Script, Span, always, first
 
@@ -428,7 +429,7 @@ def test_a_reader_that_fails_is_not_the_endpoints_fault() -> None:
                     step="a",
                     record=Notes(),
                     account=Account(),
-                    narrowing=__import__("shoal.core.selector").core.selector.Narrowing(),
+                    narrowing=Narrowing(),
                     emit=emit,
                 )
         assert s.pool.health("p0/m0").state is State.CLOSED
