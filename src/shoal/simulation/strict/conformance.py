@@ -109,6 +109,10 @@ class Case:
         prompt = Prompt((say(words),))
         return _error(lambda: self.whole(prompt)), _error(lambda: self.streamed(prompt))
 
+    def lost(self, words: str) -> UpstreamError:
+        """Return the error that a stream asked for with these words ends in."""
+        return _error(lambda: self.streamed(Prompt((say(words),))))
+
 
 def _error(call: Callable[[], object]) -> UpstreamError:
     try:
@@ -168,7 +172,7 @@ def run(scenario: Scenario, dialect: Dialect, provider: str) -> Outcome:
     for endpoint in endpoints_of(provider):
         try:
             played += scenario(Case(dialect, twin, endpoint))
-        except (Mismatch, UpstreamError) as error:
+        except (Mismatch, UpstreamError, ValueError, KeyError) as error:
             return Outcome(played, f"{endpoint.id}: {error}")
     return Outcome(played)
 
