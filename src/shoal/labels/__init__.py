@@ -1,0 +1,1 @@
+"""Labels: finds what the law must know of a request."""
