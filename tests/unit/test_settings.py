@@ -255,6 +255,10 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
         load(file)
 
 
+def test_a_text_nested_without_end_is_refused() -> None:
+    assert "nested too deeply" in refused("x = " + "[" * 5000)
+
+
 def test_a_secret_is_looked_up_by_name(tmp_path: Path) -> None:
     assert secret("A_KEY", {"A_KEY": " value \n"}) == "value"
     assert secret("A_KEY", {"A_KEY": ""}) is None

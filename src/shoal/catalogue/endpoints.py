@@ -7,9 +7,10 @@ nothing about where the work is done.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from shoal.catalogue.entries import Entry
 from shoal.catalogue.loader import Facts
 from shoal.catalogue.prices import price_at, priced
 from shoal.catalogue.rows import ModelRow, Place, ProviderRow
-from shoal.core.endpoint import Endpoint, Limits, Model
+from shoal.core.endpoint import Endpoint, Limits, Model, Rating
 from shoal.core.errors import SetupError
 from shoal.core.money import FREE
 
@@ -29,6 +30,7 @@ SPOKEN = ("openai-chat",)
 SILENT_FOR_HOURS_S = 7200.0  # quirk long_stream_idle: the vendor's own client waits this long
 THINKING_FIRST_BYTE_S = 300.0  # a reasoning model asked without a stream answers only when it has thought
 LOCAL_CONCURRENCY = 8
+_UNRATED: Mapping[str, Rating] = MappingProxyType({})
 _UNNAMED = re.compile(r"[<>]")
 _FORWARDED = re.compile(r"[:-]cloud$")  # Ollama hands these on to its own cloud: not this machine, country unknown
 
@@ -170,7 +172,7 @@ class Builder:
                 params_active_b=row.params_active_b,
                 flop_log10=row.flop_log10,
                 export_hold=row.export_hold,
-                ratings=self._facts.ratings.get(row.id, {}),
+                ratings=self._facts.ratings.get(row.id, _UNRATED),
                 source=row.source,
                 as_of=row.as_of.isoformat(),
             )

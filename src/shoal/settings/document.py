@@ -171,6 +171,8 @@ def check_text(text: str, path: Path, written: datetime.date = datetime.date.min
         data = tomllib.loads(text, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
         raise SetupError(f"{file}:{_toml_line(str(error), text)}: not TOML: {_toml_reason(str(error))}") from None
+    except RecursionError:
+        raise SetupError(f"{file}: nested too deeply; no setting needs more than a few levels") from None
     lines = line_numbers(text)
     for where, reason in written_secrets(data):
         raise refusal(file, lines, where, reason)
