@@ -35,7 +35,10 @@ def after(*reports: Report, breaker: Breaker = FRESH, now: float = 0.0) -> Break
     return breaker
 
 
-def opened(report: Report = Report(Loss.SCARCE), now: float = 0.0) -> Breaker:
+PATIENCE = Report(Loss.SCARCE)
+
+
+def opened(report: Report = PATIENCE, now: float = 0.0) -> Breaker:
     return after(report, now=now)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from shoal.core.errors import Loss
-from shoal.pool.breaker import FRESH, Leave, Report, State, Tuning, admit, is_admitting, restore, tell
+from shoal.pool.breaker import FRESH, Breaker, Leave, Report, State, Tuning, admit, is_admitting, restore, tell
 
 TUNING = Tuning()
 REPORTS = st.builds(
@@ -75,8 +75,8 @@ TestAnyOrder = AnyOrder.TestCase
 
 @given(st.lists(REPORTS, max_size=60))
 def test_the_same_reports_make_the_same_breaker(reports: list[Report]) -> None:
-    def play() -> list[object]:
-        breaker, seen = FRESH, []
+    def play() -> list[Breaker]:
+        breaker, seen = FRESH, list[Breaker]()
         for number, report in enumerate(reports):
             breaker, leave = admit(breaker, number * 10.0)
             if leave is not None:
