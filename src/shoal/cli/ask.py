@@ -77,12 +77,14 @@ def _explain(reply: dict[str, Any]) -> None:
 
     usage = reply["usage"]
     inner = usage.get("shoal", {})
+    calls = "1 call" if inner.get("calls") == 1 else f"{inner.get('calls')} calls"
     out = console()
     out.print()
     out.print(story(explained(reply)))
     out.print(
-        f"[dim]{inner.get('calls')} calls, {usage['prompt_tokens']} tokens in, {usage['completion_tokens']} out, "
-        f"{dollars(inner.get('cost_usd'))}; again with: shoal trace {inner.get('run')}[/dim]"
+        f"[dim]{calls}, {usage['prompt_tokens']} tokens in, {usage['completion_tokens']} out, "
+        f"{dollars(inner.get('cost_usd'))}; again with: shoal trace {inner.get('run')}[/dim]",
+        soft_wrap=True,
     )
 
 

@@ -158,7 +158,7 @@ def in_force(loaded: Loaded) -> Iterator[dict[str, Any]]:
             continue
         for index, row in enumerate(value):
             for key, found in row.items():
-                if f"{section}[{index}].{key}" in loaded.lines or found not in (None, [], {}):
+                if f"{section}[{index}].{key}" in loaded.lines or found not in (None, (), [], {}):
                     written = f"{section}[{index}].{key}" in loaded.lines
                     yield {"key": f"{section}[{index}].{key}", "value": found, "default": not written}
 

@@ -13,6 +13,8 @@ from shoal.cli.main import Shared
 if TYPE_CHECKING:
     from shoal.core.endpoint import Endpoint
 
+WIDE = 28  # columns the endpoint's name keeps on a narrow terminal
+
 
 @click.command("models", short_help="List the models in the pool, or the whole catalogue with --all.")
 @click.option("--only", multiple=True, metavar="SEL", help="Keep what a selector names, e.g. country:KR, open-weights.")
@@ -24,6 +26,10 @@ def command(shared: Shared, only: tuple[str, ...], without: tuple[str, ...], eve
     """List models: where they run, who runs them, who trained them, licence, price, context.
 
     A fact that is unknown shows as `?` and never matches a selector that needs it.
+
+    \b
+    shoal models --only country:KR --only open-weights
+    shoal models --all --without operator-country:US
     """
     from shoal.cli.show import print_json
     from shoal.core.selector import Narrowing, parse
@@ -83,29 +89,32 @@ def row(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _print(kept: Sequence[Endpoint], considered: int, everything: bool) -> None:
+    from rich.markup import escape
     from rich.table import Table
 
     from shoal.cli.show import console
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("endpoint", "host", "operator", "trained", "licence", "context", "per million tokens"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("host", "trained", "context"))
+    for name in ("endpoint", "host", "run by", "trained", "open", "licence", "context", "in / out"):
+        fixed = name not in ("endpoint", "licence")
+        table.add_column(name, overflow="fold", no_wrap=fixed, min_width=WIDE if name == "endpoint" else None)
     for e in kept:
         trained = e.model.developer_country or "?"
         if e.model.base_country and e.model.base_country != trained:
             trained += f" on {e.model.base_country}"
         operator = e.operator_country or "?"
         table.add_row(
-            e.id + (" [dim]practice[/dim]" if e.practice else " [dim]local[/dim]" if e.local else ""),
+            escape(e.id) + (" [dim]local[/dim]" if e.local else ""),
             e.host_country or "?",
             operator,
             trained,
-            (e.model.licence or "?") + (" [green]open[/green]" if e.model.open_weights else ""),
-            f"{e.model.context:,}" if e.model.context else "?",
+            {None: "?", True: "[green]yes[/green]", False: "no"}[e.model.open_weights],
+            escape((e.model.licence or "?").removeprefix("LicenseRef-")),
+            f"{e.model.context // 1000}k" if e.model.context else "?",
             f"{e.price.input:f} / {e.price.output:f} {e.price.currency}" if e.price else "?",
         )
     out = console()
     out.print(table)
     where = "endpoints of the catalogue" if everything else "endpoints in the pool"
     more = "" if everything else "; --all shows the whole catalogue, `shoal add PROVIDER` adds from it"
-    out.print(f"[dim]{len(kept)} of {considered} {where}{more}[/dim]")
+    out.print(f"[dim]{len(kept)} of {considered} {where}; prices per million tokens{more}[/dim]", soft_wrap=True)

@@ -26,6 +26,10 @@ def command(shared: Shared, port: int | None, host: str | None, as_json: bool) -
 
     Starts the practice pool beside it, looks for local servers on their usual ports, and prints what is in the pool,
     what the law's default is, which keys were found but are not used, and three commands to try.
+
+    \b
+    shoal serve
+    shoal serve --port 9000
     """
     from shoal.gateway.server import run
 

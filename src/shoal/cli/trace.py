@@ -20,6 +20,10 @@ def command(shared: Shared, run: str | None, as_json: bool) -> None:
 
     Who was refused and by which rule, what the plan was, where each step could have gone and why it went where it
     went, every attempt, and what each cost.
+
+    \b
+    shoal trace
+    shoal trace 4ea2317h4
     """
     from shoal.cli.show import console, print_json, story
 
