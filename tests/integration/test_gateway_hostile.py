@@ -17,50 +17,13 @@ from hypothesis import strategies as st
 
 from fake_gateway import FakeAnswering, gateway, post, talk
 from gateway_world import Process, body, one_reply, played, status
+from shoal.evaluation.hostile import BODIES, HALVES, HEAD
 from shoal.gateway.connection import Bounds
 from shoal.gateway.guard import Guard
 from shoal.wire.door_chat import ChatDoor
 
 KEY = "sk-very-secret-key-0123456789"
 QUESTION: dict[str, Any] = {"model": "shoal", "messages": [{"role": "user", "content": "hello"}]}
-HEAD = b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-MANY = b'{"model":"shoal","messages":[' + b",".join([b'{"role":"user","content":"x"}'] * 100_000) + b"]}"
-
-START = b'{"model":"shoal","messages":[{"role":"user","content":"x"}]'
-BODIES = {
-    "nothing": b"",
-    "no json": b"{",
-    "an array": b"[]",
-    "a number": b"1",
-    "null": b"null",
-    "nan": b'{"model":"shoal","messages":[{"role":"user","content":"x"}],"temperature":NaN}',
-    "infinity": b'{"model":"shoal","messages":[{"role":"user","content":"x"}],"temperature":1e999}',
-    "negative": b'{"model":"shoal","messages":[{"role":"user","content":"x"}],"max_tokens":-5}',
-    "huge": b'{"model":"shoal","messages":[{"role":"user","content":"x"}],"n":99999999999999999999999}',
-    "wrong types": b'{"model":7,"messages":{"role":"user"}}',
-    "unknown role": b'{"model":"shoal","messages":[{"role":"king","content":"x"}]}',
-    "no messages": b'{"model":"shoal"}',
-    "empty messages": b'{"model":"shoal","messages":[]}',
-    "100k messages": MANY,
-    "deep arrays": b'{"model":"shoal","messages":' + b"[" * 200_000 + b"]" * 200_000 + b"}",
-    "deep objects": b'{"model":"shoal","messages":[{"role":"user","content":"x"}],"x":'
-    + b'{"a":' * 900
-    + b"1"
-    + b"}" * 901,
-    "deep but readable": b'{"model":"shoal","messages":[{"role":"user","content":"x"}],"x":'
-    + b"[" * 900
-    + b"]" * 900
-    + b"}",
-    "not utf-8": b'{"model":"shoal","messages":[{"role":"user","content":"\xff\xfe"}]}',
-    "lone surrogate": b'{"model":"shoal","messages":[{"role":"user","content":"\\ud800"}]}',
-    "encoded surrogate": b'{"model":"shoal","messages":[{"role":"user","content":"\xed\xa0\x80"}]}',
-    "unknown shoal field": b'{"model":"shoal","messages":[{"role":"user","content":"x"}],"shoal":{"spend":1}}',
-    "bad selector": b'{"model":"shoal","messages":[{"role":"user","content":"x"}],"shoal":{"only":["host:\\r\\nx"]}}',
-    "newline in model": b'{"model":"shoal\\r\\nx-evil: 1","messages":[{"role":"user","content":"x"}]}',
-    "nul in model": b'{"model":"\\u0000","messages":[{"role":"user","content":"x"}]}',
-    "bom": b"\xef\xbb\xbf{}",
-    "utf-16": '{"model":"shoal"}'.encode("utf-16"),
-}
 
 
 def keyed() -> Guard:
@@ -146,21 +109,12 @@ def test_a_hostile_head_is_refused(head: bytes, expected: int) -> None:
 
 
 def test_two_hundred_half_open_sockets_are_closed_while_others_are_served() -> None:
-    starts = [
-        b"",
-        b"P",
-        HEAD,
-        HEAD + b"X-Slow: 1",
-        HEAD + b"Content-Length: 50\r\n\r\n{",
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
-    ]
-
     async def play(port: int, answering: FakeAnswering) -> tuple[list[float], list[int], list[float]]:
         began = time.monotonic()
 
         async def hang(number: int) -> tuple[float, bytes]:
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(starts[number % len(starts)])
+            writer.write(HALVES[number % len(HALVES)])
             reply = await asyncio.wait_for(reader.read(), 10)
             writer.close()
             return time.monotonic() - began, reply
