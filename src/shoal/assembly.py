@@ -32,7 +32,7 @@ from shoal.labels.labels import Labels
 from shoal.ledger.journal import Retention
 from shoal.ledger.ledger import Ledger, RunLine
 from shoal.ledger.views import view
-from shoal.pipeline import Defaults, Pipeline
+from shoal.pipeline import Defaults, Journal, Pipeline
 from shoal.policy.policy import Policy
 from shoal.policy.rules import Rules
 from shoal.pool.discovery import PORTS, Found, Port, discover
@@ -244,16 +244,8 @@ async def open_instance(
     )
     budget = loaded.settings.budget
     async with ledger:
-        pipeline = Pipeline(
-            resolver=snapshot,
-            labeller=Labels(),
-            policy=policy,
-            reader=coordinator,
-            worker=Workflow(coordinator, Binder(policy, coordinator, vitals), pool, clock),
-            journal=ledger,
-            clock=clock,
-            defaults=Defaults(budget.run_usd, budget.deadline_s),
-            view=_explained,
+        pipeline = wire(
+            snapshot, policy, coordinator, pool, vitals, ledger, clock, Defaults(budget.run_usd, budget.deadline_s)
         )
         expiring = asyncio.create_task(_expire_forever(ledger, clock), name="retention")
         try:
@@ -263,6 +255,30 @@ async def open_instance(
             await asyncio.wait([expiring])
             if own_transport is not None:
                 await own_transport.close()
+
+
+def wire(
+    snapshot: Snapshot,
+    policy: Policy,
+    coordinator: Coordinator,
+    pool: Pool,
+    vitals: Vitals,
+    journal: Journal,
+    clock: Clock,
+    defaults: Defaults,
+) -> Pipeline:
+    """Return the main path over these parts; a simulation wires the same path over its own world."""
+    return Pipeline(
+        resolver=snapshot,
+        labeller=Labels(),
+        policy=policy,
+        reader=coordinator,
+        worker=Workflow(coordinator, Binder(policy, coordinator, vitals), pool, clock),
+        journal=journal,
+        clock=clock,
+        defaults=defaults,
+        view=_explained,
+    )
 
 
 def _explained(events: Sequence[Event]) -> Mapping[str, Any]:

@@ -18,7 +18,7 @@ from shoal.core.attempt import Emit
 from shoal.core.budget import Account
 from shoal.core.clock import Clock
 from shoal.core.endpoint import Endpoint
-from shoal.core.errors import NoAbleEndpoint, PoolError, ShoalError
+from shoal.core.errors import LedgerUnavailable, NoAbleEndpoint, ShoalError
 from shoal.core.event import Act, Event, Record
 from shoal.core.item import Answer, Delta, Usage
 from shoal.core.label import Label
@@ -254,7 +254,7 @@ class Pipeline:
 
     async def _admit(self) -> None:
         if not self._journal.healthy:
-            raise PoolError("the journal cannot be written, so no new request is taken; see the log and the disk")
+            raise LedgerUnavailable("the journal cannot be written, so no new request is taken; see the log and the disk")
         await self._journal.ready()
 
     def _pen(self, request: Request) -> Pen:
