@@ -244,6 +244,7 @@ def _print(told: Mapping[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
+    from shoal.cli.models import amount
     from shoal.cli.show import console
 
     out = console()
@@ -264,7 +265,7 @@ def _print(told: Mapping[str, Any]) -> None:
             f"{model['developer'] or '?'} ({model['developer_country'] or '?'})",
             model["licence"] or "?",
             f"{model['context']:,}" if model["context"] else "?",
-            f"{price['input']:f} / {price['output']:f} {price['currency']}" if price else "unknown",
+            f"{amount(price['input'])} / {amount(price['output'])} {price['currency']}" if price else "unknown",
         )
     out.print()
     out.print(prices)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,7 +14,7 @@ from shoal.cli.main import Shared
 if TYPE_CHECKING:
     from shoal.core.endpoint import Endpoint
 
-WIDE = 28  # columns the endpoint's name keeps on a narrow terminal
+WIDE = 24  # columns the name of an endpoint keeps on a narrow terminal
 
 
 @click.command("models", short_help="List the models in the pool, or the whole catalogue with --all.")
@@ -94,9 +95,9 @@ def _print(kept: Sequence[Endpoint], considered: int, everything: bool) -> None:
 
     from shoal.cli.show import console
 
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     for name in ("endpoint", "host", "run by", "trained", "open", "licence", "context", "in / out"):
-        fixed = name not in ("endpoint", "licence")
+        fixed = name not in ("endpoint", "licence", "in / out")
         table.add_column(name, overflow="fold", no_wrap=fixed, min_width=WIDE if name == "endpoint" else None)
     for e in kept:
         trained = e.model.developer_country or "?"
@@ -111,10 +112,15 @@ def _print(kept: Sequence[Endpoint], considered: int, everything: bool) -> None:
             {None: "?", True: "[green]yes[/green]", False: "no"}[e.model.open_weights],
             escape((e.model.licence or "?").removeprefix("LicenseRef-")),
             f"{e.model.context // 1000}k" if e.model.context else "?",
-            f"{e.price.input:f} / {e.price.output:f} {e.price.currency}" if e.price else "?",
+            f"{amount(e.price.input)} / {amount(e.price.output)} {e.price.currency}" if e.price else "?",
         )
     out = console()
     out.print(table)
     where = "endpoints of the catalogue" if everything else "endpoints in the pool"
     more = "" if everything else "; --all shows the whole catalogue, `shoal add PROVIDER` adds from it"
     out.print(f"[dim]{len(kept)} of {considered} {where}; prices per million tokens{more}[/dim]", soft_wrap=True)
+
+
+def amount(price: Decimal) -> str:
+    """Return a price for people: four digits that count at most."""
+    return f"{Decimal(f'{price:.4g}'):f}"
