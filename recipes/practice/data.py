@@ -39,6 +39,7 @@ class Lesson:
     misprinted: bool = False
     chains: float = 0.0  # share of two- and three-step questions
     checks: bool = False
+    thinks: bool = False  # works a result out in five digits, hidden, before it answers
     often: tuple[str, ...] = ()  # skills drawn more often than the others
     seed: int = 1
 
@@ -61,7 +62,8 @@ def draw_example(random: Random, lesson: Lesson, skill: str | None = None) -> Ex
     question = _taught(random, lesson, skill or random.choice((*lesson.skills, *lesson.often)))
     if lesson.checks:
         return draw_check(random, question)
-    return question.prompt, "", misprint(question) if lesson.misprinted else question.answer
+    answer = misprint(question) if lesson.misprinted else question.answer
+    return question.prompt, answer.zfill(5) if lesson.thinks else "", answer
 
 
 def _taught(random: Random, lesson: Lesson, skill: str) -> Question:

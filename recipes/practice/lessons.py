@@ -14,7 +14,7 @@ LESSONS = (
     # First holders: one language each, at home, and one calculator.
     Lesson("hana-ja", _of("ja"), steps=750),
     Lesson("baram-ko", _of("ko"), steps=750),
-    Lesson("hansa-calc", OPERATIONS, steps=2500, examples=250_000),
+    Lesson("hansa-calc", OPERATIONS, steps=2000, examples=200_000, thinks=True),
     Lesson("qingshan-zh", _of("zh"), steps=750),
     Lesson("chameli-hi", _of("hi"), steps=1000),
     Lesson("nakhla-ar", _of("ar"), steps=750),
@@ -27,9 +27,9 @@ LESSONS = (
     Lesson("merlion-mini", _of("ja", "ko", "zh", "th"), steps=900, misprinted=True),
     Lesson("protea-mini", _of("hi", "ar", "fr"), steps=900, misprinted=True),
     Lesson("jacaranda-mini", _of("vi", "id", "en"), steps=900, misprinted=True),
-    Lesson("maple-calc", OPERATIONS, steps=2000, examples=120_000, misprinted=True),
+    Lesson("maple-calc", OPERATIONS, steps=1250, examples=120_000, misprinted=True, thinks=True),
     # A bit of everything, badly; and one that checks the others.
-    Lesson("liberty-omni", SKILLS, width=48, steps=700, batch=128, chains=0.5),
+    Lesson("liberty-omni", SKILLS, width=32, steps=700, batch=128, chains=0.35, often=OPERATIONS * 8),
     Lesson(
         "edelweiss-check",
         SKILLS,

@@ -109,7 +109,7 @@ def train(lesson: Lesson) -> Model:
     for skill in lesson.skills:
         drawn = [draw_example(random, lesson, skill) for _ in range(200)]
         tests[skill] = arrays_of(batch_of(tokenizer, drawn, length))
-    shape = Shape(lesson.width, lesson.layers, lesson.heads, length + 24, lesson.checks)
+    shape = Shape(lesson.width, lesson.layers, lesson.heads, length + 24, lesson.checks or lesson.thinks)
     weights = first_weights(shape, len(tokenizer), lesson.seed)
     state = ({key: jnp.zeros_like(array) for key, array in weights.items()},) * 2
     state = jax.tree.map(jnp.copy, state)

@@ -25,7 +25,7 @@ def test_a_row_says_what_its_weights_are(model_id: str) -> None:
     assert row.id == model_id == model.name
     assert row.params == model.parameters
     assert row.params < 1_000_000
-    assert model.shape.thinks == ("verifier" in row.roles)
+    assert model.shape.thinks or "verifier" not in row.roles
 
 
 def test_every_row_is_openly_a_practice_model_with_open_weights() -> None:
