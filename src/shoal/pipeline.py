@@ -31,6 +31,7 @@ from shoal.workflow.workflow import Outcome
 
 T = TypeVar("T", float, Decimal)
 QUEUE = 256  # deltas between a run and its reader; a slow reader holds the run back
+JOURNAL_DOWN = "the journal cannot be written, so no new request is taken; see the log and the disk"
 PRACTICE_ONLY = (
     "the practice pool only answers number questions; `shoal add PROVIDER` or start a local server to ask anything else"
 )
@@ -254,7 +255,7 @@ class Pipeline:
 
     async def _admit(self) -> None:
         if not self._journal.healthy:
-            raise LedgerUnavailable("the journal cannot be written, so no new request is taken; see the log and the disk")
+            raise LedgerUnavailable(JOURNAL_DOWN)
         await self._journal.ready()
 
     def _pen(self, request: Request) -> Pen:

@@ -112,4 +112,4 @@ def test_a_budget_that_cannot_fit_is_refused_before_anything_is_sent(client: Ope
 
 def test_an_unknown_field_of_ours_is_refused(client: OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="shoal"):
-        client.chat.completions.create(model="shoal", messages=ask("1"), extra_body={"shoal": {"exlude": []}})
+        client.chat.completions.create(model="shoal", messages=ask("1"), extra_body={"shoal": {"excluding": []}})

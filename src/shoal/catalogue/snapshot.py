@@ -212,7 +212,7 @@ def _snapshot(
 def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
-    raise NotImplementedError(f"no plain form for {type(value).__name__}")
+    raise TypeError(f"no plain form for {type(value).__name__}")
 
 
 def _agree(by_provider: tuple[Endpoint, ...], by_model: tuple[Endpoint, ...]) -> bool:
