@@ -85,6 +85,16 @@ def test_old_http_is_answered_whole_and_closed() -> None:
     assert b"transfer-encoding" not in reply and b"connection: close" in reply
 
 
+def test_an_old_client_gets_a_stream_that_ends_with_the_connection() -> None:
+    async def play(port: int, answering: FakeAnswering) -> bytes:
+        content = b'{"ask":"old","stream":true}'
+        head = b"POST /v1/chat/completions HTTP/1.0\r\nContent-Length: %d\r\n\r\n" % len(content)
+        return await talk(port, head + content, closing=False)
+
+    reply = played(play)
+    assert b"connection: close" in reply and b"data: <2>\n\n" in reply
+
+
 def test_head_has_headers_and_no_body() -> None:
     async def play(port: int, answering: FakeAnswering) -> bytes:
         return await talk(port, b"HEAD /v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -110,7 +110,7 @@ class Gateway:
         path = call.path
         if path.startswith(MODELS) and len(path) > len(MODELS):
             return {"GET": self._show_model}
-        if path.startswith(RUNS) and len(path) > len(RUNS):
+        if path.startswith(RUNS) and len(path) > len(RUNS) and "/" not in path[len(RUNS) :]:
             return {"GET": self._show_run}
         return self._table.get(path.rstrip("/")) if path.endswith("/") else None
 
