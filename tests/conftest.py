@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from running import Running, running
 
 KEPT = {"PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "PYTHONPATH", "SHOAL_TEST_DATA", "CI"}
 LOOPBACK = ("127.", "localhost", "::1")
@@ -44,3 +45,10 @@ def closed_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     yield
+
+
+@pytest.fixture(scope="module")
+def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A running Shoal on the practice pool alone, one for each file that asks for it."""
+    with running(tmp_path_factory.mktemp("instance")) as shoal:
+        yield shoal
