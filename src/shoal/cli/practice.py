@@ -22,9 +22,15 @@ SHOWN = 0.5  # the card lists tasks from this share of right answers on
 as_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@click.group()
+@click.group(short_help="The practice pool: questions, faults, report card.")
 def command() -> None:
-    """Tiny models that live in this package: real, offline, imperfect, and free to break."""
+    """Tiny models that live in this package: real, offline, imperfect, and free to break.
+
+    \b
+    shoal practice questions --n 3
+    shoal practice fault hana-ja kill
+    shoal practice card
+    """
 
 
 @command.command()

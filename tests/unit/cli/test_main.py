@@ -1,0 +1,73 @@
+"""`shoal` itself: quick to start, every command known by the line it is listed with, errors that name the way out."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from shoal.cli.main import COMMANDS, report, shoal
+from shoal.core.errors import NothingPermitted
+
+HEAVY = ("aiohttp", "numpy", "sqlalchemy", "cedarpy", "rich", "msgspec", "orjson")
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    seconds = []
+    for _ in range(3):
+        before = time.monotonic()
+        subprocess.run([sys.executable, "-m", "shoal", "--help"], check=True, capture_output=True)
+        seconds.append(time.monotonic() - before)
+    assert min(seconds) < 0.4, seconds
+    code = "import sys\nfrom shoal.cli.main import shoal\nshoal(['--help'], standalone_mode=False)\n"
+    code += "print(*(m for m in sys.modules if '.' not in m), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "shoal tour" in done.stdout
+    assert not set(done.stderr.split()) & set(HEAVY)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_listed_with_its_own_line_and_teaches_by_example(name: str) -> None:
+    context = click.Context(shoal, info_name="shoal")
+    command = shoal.get_command(context, name)
+    assert command is not None
+    assert command.get_short_help_str(200) == COMMANDS[name][1]
+    text = command.get_help(click.Context(command, info_name=name, parent=context))
+    assert f"  shoal {name}" in text, "an example stands in the help"
+    for one in command.commands.values() if isinstance(command, click.Group) else [command]:
+        assert any("--json" in option.opts for option in one.params), f"{one.name} takes --json"
+
+
+def test_an_unknown_command_is_answered_with_a_near_one() -> None:
+    result = CliRunner().invoke(shoal, ["docter"])
+    assert result.exit_code == 2
+    assert "did you mean `shoal doctor`?" in result.output
+    assert "`shoal --help` lists them" in CliRunner().invoke(shoal, ["zzz"]).output
+
+
+def test_an_error_lists_its_grounds(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"endpoint": "practice/a", "rules": ["only host:AQ"], "reason": ""}
+    error = NothingPermitted("policy forbids all 1 candidates", detail={"candidates": [row]})
+    monkeypatch.setattr(sys, "argv", ["shoal", "ask"])
+    report(error)
+    said = capsys.readouterr().err
+    assert "policy forbids all 1 candidates" in said and "practice/a: only host:AQ" in said
+    monkeypatch.setattr(sys, "argv", ["shoal", "ask", "--json"])
+    report(error)
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "nothing_permitted"
+
+
+def test_the_reference_is_made_from_the_help() -> None:
+    spec = importlib.util.spec_from_file_location("cli_reference", ROOT / "tools" / "cli_reference.py")
+    assert spec is not None and spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.PAGE.read_text(encoding="utf-8") == tool.page(), "run tools/cli_reference.py"
