@@ -10,13 +10,25 @@ look finished.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from shoal.core.attempt import Emit
 from shoal.core.endpoint import Endpoint, Limits
 from shoal.core.errors import Loss, UnreadableReply
-from shoal.core.item import CONTENT, Answer, Delta, Finish, FinishDelta, Item, Message, Text, UsageDelta
+from shoal.core.item import (
+    CONTENT,
+    Answer,
+    Delta,
+    Finish,
+    FinishDelta,
+    Item,
+    Message,
+    Reasoning,
+    Text,
+    ToolCall,
+    UsageDelta,
+)
 from shoal.core.request import Prompt
 from shoal.pool.bound import Measure, estimate
 from shoal.pool.collector import Collector
@@ -76,7 +88,9 @@ async def make(call: Call, transport: Transport, emit: Emit | None, progress: Pr
             progress.refused = exchange.status >= 400
             if emit is None or exchange.status >= 400:
                 body = await exchange.body()
-                answer = call.dialect.decode(call.endpoint, exchange.status, exchange.headers, body)
+                answer = _counted(
+                    call.dialect.decode(call.endpoint, exchange.status, exchange.headers, body), call.size
+                )
             else:
                 answer = await _stream(call, exchange, emit, progress)
         finally:
@@ -125,6 +139,26 @@ async def _stream(call: Call, exchange: Exchange, emit: Emit, progress: Progress
         await emit(delta)
     await emit(UsageDelta(answer.usage))
     return answer
+
+
+def _counted(answer: Answer, size: Measure) -> Answer:
+    """Return the answer with an estimate of its usage where the endpoint gave none, or claims to have read nothing."""
+    if not answer.usage_estimated and answer.usage.total:
+        return answer
+    written = sum(_length(item) for choice in answer.choices for item in choice.items)
+    return replace(answer, usage=estimate(size, written), usage_estimated=True)
+
+
+def _length(item: Item) -> int:
+    match item:
+        case Message():
+            return len(item.text) + len(item.refusal or "")
+        case Reasoning(text=text):
+            return len(text)
+        case ToolCall(arguments=arguments):
+            return len(arguments)
+        case _:
+            return 0
 
 
 def _is_hollow(answer: Answer) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 
+from shoal.core.attempt import Attempt
 from shoal.core.endpoint import Endpoint, Limits
 from shoal.core.errors import Loss
 from shoal.pool.attempt import Dialect
@@ -18,7 +19,7 @@ from shoal.pool.limiter import Limiter
 from shoal.pool.pace import Pace
 from shoal.pool.store import Store, Table
 
-PROBE_FIRST_BYTE_S = 5.0  # the second call that confirms a withdrawal need not wait longer: the first was answered
+PROBE_SHARE = 0.25  # of the first-byte limit: a call that only looks whether an endpoint is back waits less
 
 
 @dataclass(slots=True)
@@ -81,8 +82,14 @@ class Entry:
             pass
         self.limiter.wake()
 
+    def note(self, attempt: Attempt, output: int, *, streamed: bool) -> None:
+        """Take the times of a success."""
+        self.tally.succeeded += 1
+        first_byte_s = attempt.latency_s if attempt.first_byte_s is None else attempt.first_byte_s
+        self.pace.note(streamed=streamed, first_byte_s=first_byte_s, latency_s=attempt.latency_s, output=output)
+
     def limits(
-        self, *, streamed: bool, prompt_bytes: int, output: int, is_steady: bool, confirming: bool, left_s: float | None
+        self, *, streamed: bool, prompt_bytes: int, output: int, is_steady: bool, is_probe: bool, left_s: float | None
     ) -> Limits:
         """Return the limits of one call: the facts', tightened by the endpoint's pace and the time that is left.
 
@@ -92,9 +99,9 @@ class Entry:
         facts = self.endpoint.limits
         first = facts.first_byte_s
         if is_steady:
+            if is_probe:
+                first *= PROBE_SHARE
             first = self.pace.first_byte_s(first, streamed=streamed, prompt_bytes=prompt_bytes, output=output)
-        if confirming:
-            first = min(first, PROBE_FIRST_BYTE_S)
         total, connect = facts.total_s, facts.connect_s
         if left_s is not None:
             total, connect, first = min(total, left_s), min(connect, left_s), min(first, left_s)

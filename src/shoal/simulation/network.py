@@ -62,26 +62,27 @@ class Network:
         """Deliver the call and return the reply once its head is there."""
         base_url = next((base for base in self.hosts if outgoing.url.startswith(base + "/")), None)
         self._open()
+        reply: Reply | None = None
         try:
-            if base_url is None:
-                raise ConnectionRefusedError("nobody listens there")
-            host = self.hosts[base_url]
-            try:
-                async with asyncio.timeout(limits.connect_s):
-                    await host.connect()
-            except TimeoutError:
-                raise UpstreamTimeout(
-                    f"no connection to the endpoint within {limits.connect_s:g} s", sent=False
-                ) from None
-            self.sent.append(Sent(asyncio.get_running_loop().time(), base_url, outgoing.body))
-            reply = await host.serve(outgoing)
+            reply = await self._deliver(base_url, outgoing, limits)
         except FOREIGN as error:
-            self._close()
             raise translate(error, limits=limits) from error
-        except BaseException:
-            self._close()
-            raise
+        finally:
+            if reply is None:
+                self._close()
         return _Response(self, reply)
+
+    async def _deliver(self, base_url: str | None, outgoing: Outgoing, limits: Limits) -> Reply:
+        if base_url is None:
+            raise ConnectionRefusedError("nobody listens there")
+        host = self.hosts[base_url]
+        try:
+            async with asyncio.timeout(limits.connect_s):
+                await host.connect()
+        except TimeoutError:
+            raise UpstreamTimeout(f"no connection to the endpoint within {limits.connect_s:g} s", sent=False) from None
+        self.sent.append(Sent(asyncio.get_running_loop().time(), base_url, outgoing.body))
+        return await host.serve(outgoing)
 
     def _open(self) -> None:
         self.under_way += 1

@@ -379,16 +379,18 @@ def test_a_failed_attempt_costs_what_it_read_and_a_refused_one_nothing() -> None
     sail(story)
 
 
-def test_usage_that_is_not_told_is_estimated_and_says_so() -> None:
+@pytest.mark.parametrize("streamed", [False, True])
+def test_usage_that_is_not_told_is_estimated_and_says_so(streamed: bool) -> None:
     async def story() -> None:
         s = sea(None)
         s.world.providers["p0/m0"].tells_usage = False
         notes = Notes()
         seen: list[Delta] = []
-        served = await s.follow(seen=seen, notes=notes)
+        served = await s.follow(seen=seen if streamed else None, notes=notes)
         assert served.answer.usage_estimated and served.answer.usage.output > 0
+        assert served.cost_usd is not None and served.cost_usd > 0
         assert data_of(notes, Act.ATTEMPT_SUCCEEDED)[0]["usage_estimated"] is True
-        assert seen[-1] == UsageDelta(served.answer.usage)
+        assert seen[-1:] == ([UsageDelta(served.answer.usage)] if streamed else [])
 
     sail(story)
 
