@@ -23,7 +23,6 @@ MAX_MESSAGE = 300
 MAX_RETRY_AFTER_S = 86_400.0  # a day: who asks for longer is asked again tomorrow
 
 _SECRET = re.compile(r"(?i)\b(sk|pk|key|token|bearer|gsk|hf|nvapi|xai)[-_ :=]+[^\s\"'.,;]{6,}")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 _REGION = re.compile(
     r"(?i)unsupported_country|(country|countries|region|territory|location)[^.]{0,60}(not|n't|un)[ -]?"
@@ -202,7 +201,10 @@ def _said(value: Any) -> str:
         return ""
     if not isinstance(value, str):
         value = _plain(value)
-    return _SECRET.sub(r"\1-***", _CONTROL.sub(" ", value[: 4 * MAX_MESSAGE]))[:MAX_MESSAGE]
+    value = value[: 4 * MAX_MESSAGE]
+    if not value.isprintable():
+        value = "".join(character if character.isprintable() else " " for character in value)
+    return _SECRET.sub(r"\1-***", value)[:MAX_MESSAGE]
 
 
 def _plain(value: Any) -> str:
