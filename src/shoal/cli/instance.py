@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from shoal.assembly import Instance
     from shoal.core.endpoint import Endpoint
     from shoal.ledger.ledger import Ledger
+    from shoal.practice.process import PracticePool
 
 NOTICE = "serve.json"
 
@@ -76,7 +77,8 @@ async def notice(state: Path, url: str) -> AsyncIterator[None]:
 async def open_here(shared: Shared, *, serving: bool = False) -> AsyncIterator[Instance]:
     """Open an instance in this process, with local servers found and, unless settings say no, the practice pool.
 
-    Only a serving instance leaves the practice pool's notice in the state directory; a passing one keeps its own.
+    Only a serving instance leaves the practice pool's notice in the state directory; a passing one uses the pool of
+    the Shoal that runs on the same state, or else starts one that keeps to itself.
     """
     from shoal.assembly import local_entries, open_instance, state_of
     from shoal.catalogue.loader import load_facts
@@ -89,11 +91,27 @@ async def open_here(shared: Shared, *, serving: bool = False) -> AsyncIterator[I
         extra: Sequence[Endpoint] = ()
         own_ports: list[int] = []
         if loaded.settings.practice.enabled is not False:
-            pool = await stack.enter_async_context(PracticePool.start(state if serving else None))
+            pool = None if serving else _practice_beside(state)
+            if pool is None:
+                pool = await stack.enter_async_context(PracticePool.start(state if serving else None))
             extra = endpoints(pool)
             own_ports = list(pool.ports.values())
         local = await local_entries(loaded, loaded.facts(load_facts()), own_ports)
         yield await stack.enter_async_context(open_instance(loaded, state=state, extra=extra, local=local))
+
+
+def _practice_beside(state: Path) -> PracticePool | None:
+    """Return the practice pool of the Shoal that runs on this state directory, or None."""
+    from shoal.practice.control import Control
+    from shoal.practice.process import PracticePool
+
+    if running_url(state) is None:
+        return None
+    try:
+        control = Control.of(state)
+    except SetupError:
+        return None
+    return PracticePool(state, control.notice.pid, control.notice.models, control)
 
 
 @asynccontextmanager
