@@ -139,7 +139,7 @@ def test_no_client_sees_two_endpoints_die_under_five_hundred_requests() -> None:
     async def story() -> None:
         dead = Script(MappingProxyType({}), (Span(Fault.REFUSE, 1.0, 1e9), Span(Fault.RESET, 1.0, 1e9)))
         s = sea(dead, dead, None, None, limits=replace(make_world(1).endpoints[0].limits, concurrency=16))
-        accounts = defaultdict(Account)
+        accounts: defaultdict[int, Account] = defaultdict(Account)
 
         async def ask(number: int) -> str:
             await asyncio.sleep(number / 250)

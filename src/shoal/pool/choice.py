@@ -58,8 +58,11 @@ class Nobody:
 Choice = Ask | Line | Pause | Nobody
 
 
-def choose(candidates: Sequence[Candidate], now: float) -> Choice:
-    """Return what to do next: the best one that was not tried, its free peers if it is busy, then those tried."""
+def choose(candidates: Sequence[Candidate], now: float, *, anyone: bool = False) -> Choice:
+    """Return what to do next: the best one that was not tried, its free peers if it is busy, then those tried.
+
+    With `anyone`, because it has waited long enough, a request takes whoever is free for a peer.
+    """
     open_ones = [c for c in candidates if not c.closed]
     for candidate in open_ones:
         if candidate.eager and candidate.not_before > now and is_admitting(candidate.entry.breaker, now):
@@ -69,7 +72,7 @@ def choose(candidates: Sequence[Candidate], now: float) -> Choice:
         return _pause(open_ones, now)
     fresh = [c for c in ready if c.eager or not c.tries]
     pool = fresh or ready
-    peers = [c for c in pool if c.belief >= PEER * pool[0].belief]
+    peers = [c for c in pool if anyone or c.belief >= PEER * pool[0].belief]
     free = _first_free(peers)
     if free is not None:
         return Ask(free)

@@ -26,6 +26,7 @@ class Exchange:
     """One call under way; leaving it by whatever road drops what is left of it at once."""
 
     __slots__ = (
+        "_left",
         "_limits",
         "_loop",
         "_response",
@@ -86,7 +87,10 @@ class Exchange:
         except TimeoutError:
             raise self._silence() from None
         self._source = self._response.chunks()
-        self._unpacker = _unpacker(self._response.headers.get("content-encoding", ""))
+        headers = self._response.headers
+        self._unpacker = _unpacker(headers.get("content-encoding", ""))
+        length = headers.get("content-length", "")
+        self._left = int(length) if length.isdecimal() and length.isascii() and len(length) < 16 else None
 
     async def read(self) -> bytes:
         """Return the next piece of the body, empty at its end; the first is still due within the first-byte limit.
@@ -94,6 +98,8 @@ class Exchange:
         Raises:
             UpstreamError: the body broke off, stalled, took too long or grew too large.
         """
+        if self._left == 0:  # all that was announced is here; no need to wait for the end to be said
+            return b""
         limits, end = self._limits, self._started + self._limits.total_s
         while True:
             silent_at = self._loop.time() + limits.gap_s
@@ -108,6 +114,8 @@ class Exchange:
                 return b""
             if self.first_byte_s is None:
                 self.first_byte_s = self._loop.time() - self._started
+            if self._left is not None:
+                self._left = max(self._left - len(data), 0)
             if self._unpacker is not None:
                 data = _unpack(self._unpacker, data, MAX_REPLY - self.received + 1)
             self.received += len(data)

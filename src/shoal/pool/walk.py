@@ -10,6 +10,7 @@ endpoint would then eat a whole budget without having billed anything.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Protocol
@@ -48,6 +49,7 @@ from shoal.pool.retry import PATIENCE_S, Again, decide, deposit, withdraw
 from shoal.pool.transport import Transport
 
 ZERO = Decimal(0)
+LINE_S = 10.0  # how long a request stands in line for the best endpoints before it takes any that is free
 CALM_EFFORTS = (None, "none", "minimal")
 
 
@@ -107,6 +109,7 @@ class Walk:
     chronicle: Chronicle = field(init=False)
     started: float = field(init=False)
     paused_s: float = 0.0
+    queued_s: float = 0.0
     failures: list[UpstreamError] = field(default_factory=list)
     refusals: list[Verdict] = field(default_factory=list)
     unfit: ShoalError | None = None
@@ -127,12 +130,11 @@ class Walk:
         while True:
             now = self.means.clock.monotonic()
             left_s = self._left_s(now)
-            match choose(self.candidates, now):
+            match choose(self.candidates, now, anyone=self.queued_s >= LINE_S):
                 case Ask(candidate):
                     seated = candidate if candidate.entry.limiter.take() else None
                 case Line(candidates):
-                    limiter = await wait_for_seat([c.entry.limiter for c in candidates], left_s)
-                    seated = next((c for c in candidates if c.entry.limiter is limiter), None)
+                    seated = await self._queue(candidates, left_s)
                 case Pause(seconds):
                     await self._pause(seconds, left_s)
                     seated = None
@@ -151,6 +153,16 @@ class Walk:
                 detail={"attempts": self.chronicle.tried()},
             )
         return deadline - now
+
+    async def _queue(self, candidates: Sequence[Candidate], left_s: float | None) -> Candidate | None:
+        """Stand in line, but not for ever as long as a lesser endpoint may be free."""
+        began = self.means.clock.monotonic()
+        patience_s = LINE_S - self.queued_s if self.queued_s < LINE_S else None
+        limiter = await wait_for_seat(
+            [c.entry.limiter for c in candidates], min((s for s in (left_s, patience_s) if s is not None), default=None)
+        )
+        self.queued_s += self.means.clock.monotonic() - began
+        return next((c for c in candidates if c.entry.limiter is limiter), None)
 
     async def _pause(self, seconds: float, left_s: float | None) -> None:
         if self.paused_s + seconds > PATIENCE_S:
@@ -328,8 +340,7 @@ class Walk:
                 f"policy forbids all {len(self.refusals)} endpoints of the route at the moment of sending",
                 detail={"candidates": [v.as_dict() for v in self.refusals]},
             )
-        attempts = self.chronicle.attempts
-        if not attempts and self.unfit is not None:
+        if self.unfit is not None:  # the caller can change that, and cannot change who is down
             return self.unfit
         if self.failures and all(f.loss is Loss.REQUEST for f in self.failures):
             return CallerError(self.failures[-1].message, detail={"attempts": self.chronicle.tried()})
@@ -338,7 +349,7 @@ class Walk:
             for c in self.candidates
             if not c.tries
         ]
-        named = ", ".join(f"`{a.endpoint}`: {a.error}" for a in attempts[-3:])
+        named = ", ".join(f"`{a.endpoint}`: {a.error}" for a in self.chronicle.attempts[-3:])
         return NoAbleEndpoint(
             f"none of the route's {len(self.candidates)} endpoints could answer"
             + (f" ({named})" if named else "")

@@ -77,6 +77,11 @@ def test_every_limit_has_its_own_words(scripted: Scripted, message: str) -> None
         read(scripted)
 
 
+def test_a_body_that_announced_its_length_is_not_waited_for_beyond_it() -> None:
+    scripted = Scripted(pieces=((0, b"ab"), (0, b"cd"), (99, b"")), headers={"content-length": "4"})
+    assert read(scripted) == b"abcd"
+
+
 def test_the_readers_own_time_is_not_the_endpoints_silence() -> None:
     assert read(Scripted(pieces=((0.1, b"a"), (0.1, b"b"), (0.1, b"c"))), reader_s=8) == b"abc"
 

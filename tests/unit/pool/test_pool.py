@@ -471,6 +471,20 @@ def test_a_busy_endpoint_hands_over_to_a_peer_but_not_to_a_bungler() -> None:
     sail(story)
 
 
+def test_nobody_stands_in_line_for_ever_while_a_lesser_endpoint_is_free() -> None:
+    async def story() -> None:
+        s = sea(always(Fault.HANG), None, limits=replace(QUICK, concurrency=1, first_byte_s=60), beliefs=(0.9, 0.3))
+        began = s.clock.monotonic()
+        first_one = asyncio.create_task(s.follow())
+        await asyncio.sleep(0.1)
+        assert (await s.follow()).endpoint.id == "p1/m1"
+        assert 10 <= s.clock.monotonic() - began < 12
+        first_one.cancel()
+        await asyncio.wait([first_one])
+
+    sail(story)
+
+
 def test_those_in_line_go_elsewhere_when_their_endpoint_fails() -> None:
     async def story() -> None:
         s = sea(
