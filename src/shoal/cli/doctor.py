@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from shoal.pool.probe import Reached
 
 FACTS = ("host_country", "operator_country", "developer_country", "price", "rating", "licence", "context", "tools")
+RUNNING_S = 5.0
 Probes = Mapping[tuple[str, str | None], "Reached"]
 
 
@@ -55,13 +56,10 @@ def command(shared: Shared, probe: bool, as_json: bool) -> None:
 
 
 async def _examine(shared: Shared, *, probe: bool, quiet: bool) -> dict[str, Any]:
-    from shoal.cli.instance import backend, open_here, running_url, state_dir
+    from shoal.cli.instance import open_here, running_url, state_dir
 
     url = running_url(state_dir(shared))
-    health: dict[str, str] = {}
-    if url is not None:
-        async with backend(shared) as shoal:
-            health = {row["id"]: row["shoal"]["health"] for row in await shoal.models() if "shoal" in row}
+    health, trouble = await _health(shared) if url is not None else ({}, None)
     async with open_here(shared) as instance:
         endpoints = instance.snapshot.endpoints
         verdicts = _verdicts(instance)
@@ -71,7 +69,21 @@ async def _examine(shared: Shared, *, probe: bool, quiet: bool) -> dict[str, Any
             examined(e, v, keys[e.id], reached.get(_door(e)), health.get(e.id))
             for e, v in zip(endpoints, verdicts, strict=True)
         ]
-        return report(instance, rows, url)
+        return report(instance, rows, url) | {"running_trouble": trouble}
+
+
+async def _health(shared: Shared) -> tuple[dict[str, str], str | None]:
+    """Return what the running Shoal says of each endpoint, or why it does not say it."""
+    from shoal.cli.instance import backend
+    from shoal.core.errors import ShoalError
+
+    try:
+        async with asyncio.timeout(RUNNING_S), backend(shared) as shoal:
+            return {row["id"]: row["shoal"]["health"] for row in await shoal.models() if "shoal" in row}, None
+    except ShoalError as error:
+        return {}, error.message
+    except TimeoutError:
+        return {}, f"it did not answer within {RUNNING_S:g} s; stop it and start it again"
 
 
 def _verdicts(instance: Instance) -> Sequence[Verdict]:
@@ -331,6 +343,8 @@ def _summary(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     if some["practice"] == some["endpoints"]:
         lines.append(("", "only practice models: they answer number questions; `shoal add PROVIDER` adds real ones"))
+    elif not any(row["able"] for row in told["endpoints"] if row["kind"] != "practice"):
+        lines.append(("", "none but practice models can serve, and they only serve requests that name them"))
     for row in told["keys_found"]:
         lines.append(("key", f"{row['variable']} is set but not used: shoal add {row['provider']}"))
     local = ", ".join(told["local_servers"])
@@ -339,6 +353,8 @@ def _summary(told: Mapping[str, Any]) -> list[tuple[str, str]]:
         f"runs at {told['running']}" if told["running"] else "no Shoal runs on this state; `shoal serve` starts it"
     )
     lines.append(("running", running))
+    if told["running_trouble"]:
+        lines.append(("", f"but it does not say how its endpoints are: {told['running_trouble']}"))
     lines.append(("settings", str(told["settings"] or "no shoal.toml, every default holds; `shoal init` writes one")))
     lines.append(("journal", f"{'healthy' if told['journal']['healthy'] else 'cannot be written'}, in {told['state']}"))
     lines.append(("versions", ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in versions.items())))

@@ -37,8 +37,9 @@ def story(view: Mapping[str, Any], texts: Mapping[str, str] | None = None) -> Tr
     if label:
         root.add("[dim]label[/dim] " + escape(", ".join(f"{k}: {v}" for k, v in label.items())))
     _law(root, view["candidates"])
+    told: dict[str, str] = {}
     for step in view["steps"]:
-        _step(root, step, texts or {})
+        _step(root, step, texts or {}, told)
     end = view.get("end") or {}
     if end.get("error"):
         root.add(f"[red]{escape(str(end.get('code')))}[/red] {escape(str(end['error']))}")
@@ -71,7 +72,7 @@ def _law(root: Tree, candidates: Mapping[str, Any]) -> None:
         law.add(f"[red]refused[/red] by [bold]{escape(rules)}[/bold]: {escape(few(endpoints))}")
 
 
-def _step(root: Tree, step: Mapping[str, Any], texts: Mapping[str, str]) -> None:
+def _step(root: Tree, step: Mapping[str, Any], texts: Mapping[str, str], told: dict[str, str]) -> None:
     from rich.markup import escape
 
     skill = step.get("plan", {}).get("skill")
@@ -94,6 +95,17 @@ def _step(root: Tree, step: Mapping[str, Any], texts: Mapping[str, str]) -> None
                 f"[yellow]{attempt['status']}[/yellow] {escape(attempt['endpoint'])} {escape(f'{why}')} "
                 f"[dim]{escape(_short(str(attempt.get('error', ''))))}[/dim]"
             )
+    same = told.setdefault(repr((skill, step["role"], step["route"], step["objections"])), step["id"])
+    if same != step["id"]:
+        node.add(f"[dim]why, and who was left out: as for {same}[/dim]")
+        return
+    _reasons(node, step)
+
+
+def _reasons(node: Tree, step: Mapping[str, Any]) -> None:
+    """Add why the step went where it went, and who was left out."""
+    from rich.markup import escape
+
     if step["route"]:
         why = node.add("[dim]why[/dim] " + _terms(step["route"][0]))
         for row in step["route"][1:3]:
@@ -111,7 +123,9 @@ def _step(root: Tree, step: Mapping[str, Any], texts: Mapping[str, str]) -> None
 def _terms(row: Mapping[str, Any]) -> str:
     terms = row.get("terms", {})
     costs = ", ".join(
-        f"{name} {terms[key]:.2g}" for name, key in (("cost", "cost_usd"), ("waiting", "latency_usd")) if key in terms
+        f"{name} {dollars(str(terms[key]))}"
+        for name, key in (("cost", "cost_usd"), ("waiting", "latency_usd"))
+        if key in terms
     )
     return f"belief {row['belief']:.3f}, utility {row['utility']:.5f} USD" + (f" ({costs})" if costs else "")
 
@@ -127,7 +141,7 @@ def dollars(amount: str | None) -> str:
     if amount is None:
         return "cost unknown"
     value = float(amount)
-    return "0 USD" if value == 0 else f"{value:.3g} USD" if value >= 0.001 else f"{value * 1e6:.3g} µUSD"
+    return "0 USD" if value == 0 else f"{value:.3g} USD" if abs(value) >= 0.001 else f"{value * 1e6:.3g} µUSD"
 
 
 def seconds_between(start: str | None, end: str | None) -> float | None:

@@ -93,7 +93,7 @@ class Guide:
         self.steps[-1] |= facts
         if not self.quiet:
             line = Table.grid(padding=(0, 1))
-            line.add_row("  [green]->[/green]", escape(text))
+            line.add_row("   [green]->[/green]", escape(text))
             console().print(line)
 
     def show(self, what: Any, **facts: Any) -> None:
