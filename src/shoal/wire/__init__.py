@@ -1,0 +1,1 @@
+"""Dialects: our messages to a provider's bytes and back, and our own door's, all without a socket."""

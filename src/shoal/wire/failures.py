@@ -22,7 +22,7 @@ from shoal.core.errors import Loss, RateLimited, UnreadableReply, UpstreamError
 MAX_MESSAGE = 300
 MAX_RETRY_AFTER_S = 86_400.0  # a day: who asks for longer is asked again tomorrow
 
-_SECRET = re.compile(r"(?i)\b(sk|pk|key|token|bearer|gsk|hf|nvapi|xai)[-_ :=]+[^\s\"'.,;]{6,}")
+_SECRET = re.compile(r"(?i)\b(sk|pk|key|token|bearer|gsk|hf|nvapi|xai)[-_ :=]+(?=[^\s\"']*\d)[^\s\"'.,;]{6,}")
 
 _REGION = re.compile(
     r"(?i)unsupported_country|(country|countries|region|territory|location)[^.]{0,60}(not|n't|un)[ -]?"

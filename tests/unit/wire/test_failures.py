@@ -105,6 +105,12 @@ def test_a_providers_words_are_one_short_line_without_a_key() -> None:
     assert len(found) < 500
 
 
+def test_words_about_tokens_and_keys_are_kept() -> None:
+    found = str(refused(400, error("the token limit is 8192, and the key you sent has no quota left: key AbCd1234")))
+    assert "token limit is 8192" in found and "key you sent" in found
+    assert "AbCd1234" not in found
+
+
 @pytest.mark.parametrize("body", [b"\xff\xfe", b'{"error": {"message": {"a": [1]}}}', b'{"error": []}', b"[[[[", b"[]"])
 def test_odd_bodies_do_no_harm(body: bytes) -> None:
     assert refused(500, body).loss is Loss.TRANSIENT
