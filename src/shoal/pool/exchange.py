@@ -30,7 +30,6 @@ class Exchange:
         "_limits",
         "_loop",
         "_response",
-        "_source",
         "_started",
         "_transport",
         "_unpacker",
@@ -86,7 +85,6 @@ class Exchange:
             raise
         except TimeoutError:
             raise self._silence() from None
-        self._source = self._response.chunks()
         headers = self._response.headers
         self._unpacker = _unpacker(headers.get("content-encoding", ""))
         length = headers.get("content-length", "")
@@ -98,6 +96,7 @@ class Exchange:
         Raises:
             UpstreamError: the body broke off, stalled, took too long or grew too large.
         """
+        assert self._response is not None, "nothing was sent yet"
         if self._left == 0:  # all that was announced is here; no need to wait for the end to be said
             return b""
         limits, end = self._limits, self._started + self._limits.total_s
@@ -107,7 +106,7 @@ class Exchange:
                 silent_at = self._started + limits.first_byte_s
             try:
                 async with asyncio.timeout_at(min(silent_at, end)):
-                    data = await anext(self._source, b"")
+                    data = await self._response.read()
             except TimeoutError:
                 raise self._silence() from None
             if not data:
@@ -137,9 +136,10 @@ class Exchange:
 
     async def drain(self) -> None:
         """Give the end of a body that has said all it had to say a moment to come, so that its connection lives on."""
+        assert self._response is not None, "nothing was sent yet"
         with contextlib.suppress(UpstreamError, TimeoutError):
             async with asyncio.timeout(DRAIN_S):
-                await anext(self._source, b"")
+                await self._response.read()
 
     def _silence(self) -> UpstreamTimeout:
         limits = self._limits

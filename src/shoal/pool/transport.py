@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import aiohttp
@@ -30,8 +30,8 @@ class Response(Protocol):
     @property
     def headers(self) -> Mapping[str, str]: ...
 
-    def chunks(self) -> AsyncIterator[bytes]:
-        """Iterate over the body as it comes.
+    async def read(self) -> bytes:
+        """Return the next piece of the body as it comes, empty at its end.
 
         Raises:
             UpstreamError: the body broke off.
@@ -156,11 +156,9 @@ class _AiohttpResponse:
         self.status = response.status
         self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        content = self._response.content
+    async def read(self) -> bytes:
         try:
-            while data := await content.readany():
-                yield data
+            return await self._response.content.readany()
         except FOREIGN as error:
             raise translate(error) from error
 

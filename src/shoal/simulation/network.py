@@ -7,7 +7,7 @@ look afterwards who was sent what. What a host raises is translated by the same 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -102,10 +102,9 @@ class _Response:
         self.status = reply.status
         self.headers = {name.lower(): value for name, value in reply.headers.items()}
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def read(self) -> bytes:
         try:
-            async for data in self._reply.body:
-                yield data
+            return await anext(self._reply.body, b"")
         except FOREIGN as error:
             raise translate(error) from error
 

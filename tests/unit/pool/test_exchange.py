@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import zlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -30,15 +30,19 @@ class Scripted:
     headers: Mapping[str, str] = field(default_factory=dict)
     status: int = 200
     closed: int = 0
+    at: int = 0
 
     async def send(self, outgoing: Outgoing, limits: Limits) -> Scripted:
         await asyncio.sleep(self.head_s)
         return self
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        for pause, data in self.pieces:
-            await asyncio.sleep(pause)
-            yield data
+    async def read(self) -> bytes:
+        if self.at == len(self.pieces):
+            return b""
+        pause, data = self.pieces[self.at]
+        self.at += 1
+        await asyncio.sleep(pause)
+        return data
 
     async def close(self) -> None:
         self.closed += 1

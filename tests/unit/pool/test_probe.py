@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -26,8 +26,8 @@ class Head:
         self.headers: Mapping[str, str] = {}
         self.is_closed = False
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield b""
+    async def read(self) -> bytes:
+        return b""
 
     async def close(self) -> None:
         self.is_closed = True

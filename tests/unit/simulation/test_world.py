@@ -12,10 +12,19 @@ import pytest
 from fakes import endpoint
 from shoal.core.endpoint import Limits
 from shoal.core.errors import UpstreamError
+from shoal.pool.transport import Response
 from shoal.simulation.clock import simulate
 from shoal.simulation.fault import STATUS, Fault, Script, Span, always, first
 from shoal.simulation.world import World, make_world
 from shoal.wire.outgoing import Outgoing
+
+
+async def whole(response: Response) -> bytes:
+    """Return a whole body."""
+    body = b""
+    while data := await response.read():
+        body += data
+    return body
 
 
 def call(world: World, number: int = 0, *, stream: bool = False, **fields: Any) -> tuple[int, bytes]:
@@ -25,7 +34,7 @@ def call(world: World, number: int = 0, *, stream: bool = False, **fields: Any) 
 
     async def story() -> tuple[int, bytes]:
         response = await world.network.send(Outgoing("POST", f"{one.base_url}/chat/completions", {}, body), Limits())
-        return response.status, b"".join([data async for data in response.chunks()])
+        return response.status, await whole(response)
 
     return simulate(story())
 
@@ -75,7 +84,7 @@ def test_silence_is_long(fault: Fault) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1000):
                 response = await world.network.send(outgoing, Limits())
-                _ = [data async for data in response.chunks()]
+                await whole(response)
 
     simulate(story())
 
@@ -85,7 +94,7 @@ def test_slow_is_slower_and_still_whole() -> None:
         world = one(script)
         outgoing = Outgoing("POST", f"{world.endpoints[0].base_url}/x", {}, b'{"messages": []}')
         response = await world.network.send(outgoing, Limits())
-        assert orjson.loads(b"".join([data async for data in response.chunks()]))["choices"]
+        assert orjson.loads(await whole(response))["choices"]
         return asyncio.get_running_loop().time()
 
     assert simulate(timed(always(Fault.SLOW))) == pytest.approx(10 * simulate(timed(None)))
