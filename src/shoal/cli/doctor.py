@@ -284,7 +284,7 @@ def _print(told: Mapping[str, Any]) -> None:
 
     out = console()
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    for name in ("", "endpoint", "reached", "key", "law", "facts missing"):
+    for name in ("", "endpoint", "reached", "key", "dialect", "law", "facts missing"):
         table.add_column(name, overflow="fold", no_wrap=name in ("", "reached", "key"))
     for row in told["endpoints"]:
         mark = "[green]ok[/green]" if row["able"] else "[red]no[/red]"
@@ -295,6 +295,7 @@ def _print(told: Mapping[str, Any]) -> None:
             escape(row["id"]),
             _reached_words(row["reached"]),
             _key_words(row["key"]),
+            row["dialect"],
             "permits" if row["law"]["permitted"] else "[red]refuses[/red]",
             f"[dim]{', '.join(row['missing_facts']).replace('_country', '')}[/dim]",
         )

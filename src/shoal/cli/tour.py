@@ -67,7 +67,7 @@ class Guide:
     pausing: bool = False
     steps: list[dict[str, Any]] = field(default_factory=list)
 
-    def title(self, title: str, why: str, same_as: str) -> None:
+    async def title(self, title: str, why: str, same_as: str) -> None:
         """Open a step: what happens, why, and the command that does the same."""
         from rich.markup import escape
         from rich.padding import Padding
@@ -75,7 +75,7 @@ class Guide:
         from shoal.cli.show import console
 
         if self.steps and self.pausing:
-            _wait()
+            await _wait()
         self.steps.append({"step": len(self.steps) + 1, "title": title, "command": same_as})
         if not self.quiet:
             out = console()
@@ -111,20 +111,22 @@ async def _walk(guide: Guide) -> list[dict[str, Any]]:
     async with _private() as (shoal, control):
         if not guide.quiet:
             click.echo(f"{len(shoal.instance.snapshot.endpoints)} tiny models, each behind its own port, are up.")
-        guide.title(
+        await guide.title(
             "Ask", f"In Japanese: {MEANS} No single model does it all; shoal-deep makes a plan.", _ask("-m shoal-deep")
         )
         first = await _told(guide, shoal)
-        guide.title("Explain", "Who was asked, why, who was refused, what it cost and how long it took.", "shoal trace")
+        await guide.title(
+            "Explain", "Who was asked, why, who was refused, what it cost and how long it took.", "shoal trace"
+        )
         _explain(guide, first)
-        guide.title(
+        await guide.title(
             f"Forbid a country: {FORBIDDEN}",
             "Nothing hosted, run or trained there may see the text. Who reads Japanese now?",
             _ask(f"-m shoal-deep --without country:{FORBIDDEN}"),
         )
         await _told(guide, shoal, exclude=[f"country:{FORBIDDEN}"])
         await _take_away(guide, shoal, control, first)
-        guide.title(
+        await guide.title(
             "Forbid everyone",
             "Only Antarctica will do. Law comes before everything: nothing is sent, and every refusal names its rule.",
             _ask(f"--only host:{NOWHERE}"),
@@ -142,7 +144,7 @@ async def _take_away(guide: Guide, shoal: Here, control: Control, first: Mapping
     steps = asked(first) if first else []
     victim = steps[0][1] if steps else shoal.instance.snapshot.endpoints[0].id
     name = victim.partition("/")[2]
-    guide.title(
+    await guide.title(
         f"Take one away: {victim}",
         "Its port closes without a word, as a provider's may. The same question again:",
         f"shoal practice fault {name} kill && " + _ask("-m shoal-deep"),
@@ -239,10 +241,16 @@ def _ask(options: str) -> str:
     return f'shoal ask "{QUESTION}" {options}'
 
 
-def _wait(seconds: float = PAUSE_S) -> None:
-    """Pause until Enter is pressed or the time is over."""
-    import select
-
+async def _wait() -> None:
+    """Pause until Enter is pressed or the time is over; an interrupt ends it at once."""
     click.echo(click.style("   (Enter goes on)", dim=True))
-    if select.select([sys.stdin], [], [], seconds)[0]:
+    loop, pressed = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(sys.stdin.fileno(), pressed.set)
+    try:
+        async with asyncio.timeout(PAUSE_S):
+            await pressed.wait()
         sys.stdin.readline()
+    except TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(sys.stdin.fileno())

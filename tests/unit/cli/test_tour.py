@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from shoal.cli.tour import Guide, asked
 
 
@@ -18,6 +20,6 @@ def test_who_did_which_part_and_who_was_lost_on_the_way() -> None:
 
 def test_a_quiet_guide_remembers_what_a_loud_one_says() -> None:
     guide = Guide(quiet=True)
-    guide.title("Ask", "why", "shoal ask")
+    asyncio.run(guide.title("Ask", "why", "shoal ask"))
     guide.say("三百四十二", answer="三百四十二")
     assert guide.steps == [{"step": 1, "title": "Ask", "command": "shoal ask", "answer": "三百四十二"}]
