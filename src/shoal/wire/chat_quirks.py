@@ -138,8 +138,12 @@ def _null_effort(draft: Draft) -> None:
         draft.body["reasoning_effort"] = None if effort == "none" else _nearest(effort, ("low", "medium", "high"))
 
 
+_PINNED = MappingProxyType({"alibaba": "qwen3.8-max"})  # elsewhere it is all the reasoning models of a provider
+
+
 def _drop_temperature(draft: Draft) -> None:
-    if draft.endpoint.model.reasoning:
+    endpoint = draft.endpoint
+    if endpoint.model.reasoning and endpoint.native_name.startswith(_PINNED.get(endpoint.provider, "")):
         draft.body.pop("temperature", None)
         draft.body.pop("top_p", None)
 

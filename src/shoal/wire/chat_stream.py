@@ -25,6 +25,7 @@ from shoal.core.item import (
     UsageDelta,
 )
 from shoal.wire.chat_frames import (
+    MAX_BODY_BYTES,
     MAX_CHOICES,
     MAX_TOOL_CALLS,
     Call,
@@ -39,7 +40,8 @@ from shoal.wire.chat_frames import (
     usage_in,
 )
 from shoal.wire.chat_quirks import Reading
-from shoal.wire.chat_reply import flatten, raise_complaint, raw_markup, reasoning_of, unreadable
+from shoal.wire.chat_reply import answer_in, flatten, raise_complaint, raw_markup, reasoning_of, unreadable
+from shoal.wire.chat_unstreamed import deltas_of, is_unstreamed
 from shoal.wire.sse import EventParser, ServerEvent
 from shoal.wire.thinking import MarkupWatch, ThinkSplitter
 
@@ -75,7 +77,9 @@ class ChatStreamDecoder:
         "_served",
         "_size",
         "_usage",
+        "_unstreamed",
         "_voices",
+        "_whole",
     )
 
     def __init__(self, endpoint: Endpoint, reading: Reading) -> None:
@@ -90,6 +94,8 @@ class ChatStreamDecoder:
         self._closed = False
         self._size = 0
         self._id = "x"
+        self._unstreamed: bool | None = None  # None: too little has come to tell
+        self._whole = bytearray()
 
     @property
     def ended(self) -> bool:
@@ -112,6 +118,8 @@ class ChatStreamDecoder:
         try:
             if self._size > MAX_STREAM_BYTES:
                 raise unreadable(self._endpoint, f"its stream is over {MAX_STREAM_BYTES} bytes")
+            if self._unstreamed is not False and not self._is_stream(data):
+                return deltas
             for event in self._parser.feed(data):
                 if self._done:
                     break
@@ -131,6 +139,9 @@ class ChatStreamDecoder:
         if self._closed:
             return []
         self._closed = True
+        if self._unstreamed:
+            self._done = True
+            return deltas_of(answer_in(self._endpoint, bytes(self._whole), self._reading))
         deltas: list[Delta] = []
         if not self._done:
             self._take_rest(deltas)
@@ -144,6 +155,17 @@ class ChatStreamDecoder:
             raise self._failure
         self._done = True
         return deltas
+
+    def _is_stream(self, data: bytes) -> bool:
+        """Whether these bytes may go to the parser; what is no event stream is gathered for `finish` instead."""
+        if self._unstreamed is None:
+            self._unstreamed = is_unstreamed(bytes(self._whole) + data)
+        if self._unstreamed is False:
+            return True  # the blank bytes held back so far mean nothing to a stream
+        self._whole += data
+        if len(self._whole) > MAX_BODY_BYTES:
+            raise unreadable(self._endpoint, f"its reply is over {MAX_BODY_BYTES} bytes")
+        return False
 
     @property
     def _is_whole(self) -> bool:

@@ -77,6 +77,7 @@ def test_temperature_is_clamped() -> None:
     assert body_of(asked(temperature=1.7), "temperature_max_1")["temperature"] == 1.0
     assert body_of(asked(temperature=0.0, n=2), "temperature_max_1")["temperature"] == 0.3
     assert "temperature" not in body_of(asked(temperature=0.5), "temperature_fixed")
+    assert body_of(asked(temperature=0.5), "temperature_fixed", provider="alibaba")["temperature"] == 0.5
 
 
 def test_tools_that_are_all_of_another_kind_take_their_choice_with_them() -> None:

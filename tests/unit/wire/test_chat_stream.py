@@ -215,6 +215,35 @@ def test_raw_markup_in_a_stream_is_noticed_before_anything_is_said() -> None:
     assert "".join(d.text for d in plain if isinstance(d, TextDelta)) == "<top>"
 
 
+def test_a_whole_answer_instead_of_a_stream_is_an_answer() -> None:
+    message = {"content": "a", "reasoning": "hm", "tool_calls": [{"id": "c", "function": {"name": "f"}}]}
+    usage = {"prompt_tokens": 1, "completion_tokens": 1}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    body = b"\n " + orjson.dumps({"model": "m", "choices": [choice], "usage": usage})
+    assert decoded(*(body[at : at + 1] for at in range(len(body)))) == [
+        ServedDelta("m"),
+        ReasoningDelta("hm"),
+        TextDelta("a"),
+        ToolCallDelta(0, "c", "f", "{}"),
+        FinishDelta(Finish.TOOL_CALLS),
+        UsageDelta(Usage(1, 1)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "loss"),
+    [
+        (b'{"error": {"message": "slow down", "code": 429}}', Loss.SCARCE),
+        (b'[{"error": {"message": "no", "type": "invalid_request_error"}}]', Loss.REQUEST),
+        (b'{"choices": [{"mess', Loss.UNREADABLE),
+        (b"<html>bad gateway</html>", Loss.UNREADABLE),
+        (b"plain words", Loss.TRANSIENT),
+    ],
+)
+def test_an_error_instead_of_a_stream_is_that_error(body: bytes, loss: Loss) -> None:
+    assert failure(body[:5], body[5:]).loss is loss
+
+
 def test_an_endless_event_is_cut_off() -> None:
     decoder = OpenAIChat().decoder(endpoint())
     with pytest.raises(UnreadableReply):
