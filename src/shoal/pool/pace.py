@@ -13,6 +13,8 @@ LEAST = 20  # observations before a limit is learned
 KEPT = 128
 FACTOR = 8.0  # times the 95th percentile: with log-normal latencies of usual spread under one call in 100,000 is cut
 FLOOR_S = 1.0
+HERE_FLOOR_S = 3.0  # a server on this machine shares its processors with us and with the other servers here
+CROWD = 8  # calls under way that make a server half as fast; providers batch more, a laptop fewer
 PREFILL_BYTES_PER_S = 4000.0  # a slow server's reading of a long prompt, about 1,000 tokens a second
 SMOOTHING = 0.2  # of the running mean latency
 
@@ -43,15 +45,30 @@ class Pace:
             self._first_p95 = _p95(self._firsts)
             self._rate_p95 = _p95(self._rates)
 
-    def first_byte_s(self, limit_s: float, *, streamed: bool, prompt_bytes: int, output: int) -> float:
-        """Return how long to wait for the first byte: `limit_s`, or less once the endpoint's own pace is known."""
+    def first_byte_s(
+        self,
+        limit_s: float,
+        *,
+        streamed: bool,
+        prompt_bytes: int,
+        output: int,
+        under_way: int = 1,
+        is_here: bool = False,
+    ) -> float:
+        """Return how long to wait for the first byte: `limit_s`, or less once the endpoint's own pace is known.
+
+        A crowd of our own making is no hang: the more calls are under way, the longer each may take.
+        """
         if streamed:
             known, work = self._first_p95, 1
         else:
             known, work = self._rate_p95, output
         if known is None:
             return limit_s
-        return min(limit_s, max(FLOOR_S, FACTOR * known * work) + prompt_bytes / PREFILL_BYTES_PER_S)
+        patience_s = max(HERE_FLOOR_S if is_here else FLOOR_S, FACTOR * known * work) * (
+            1 + max(under_way - 1, 0) / CROWD
+        )
+        return min(limit_s, patience_s + prompt_bytes / PREFILL_BYTES_PER_S)
 
 
 def _p95(seen: deque[float]) -> float | None:

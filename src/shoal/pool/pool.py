@@ -78,6 +78,9 @@ class Pool:
                 entry.endpoint, entry.dialect = endpoint, dialect
                 entry.limiter.resize(endpoint.limits.concurrency)
             kept[endpoint.id] = entry
+        here = tuple(entry.limiter for entry in kept.values() if entry.is_here)
+        for entry in kept.values():
+            entry.neighbours = here if entry.is_here else (entry.limiter,)
         self._entries = kept
 
     async def follow(

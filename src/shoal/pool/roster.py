@@ -43,6 +43,12 @@ class Entry:
     limiter: Limiter
     pace: Pace = field(default_factory=Pace)
     tally: Tally = field(default_factory=Tally)
+    neighbours: tuple[Limiter, ...] = ()  # whose calls slow this one down: on this machine, those of all that run here
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the endpoint runs on this machine."""
+        return self.endpoint.local or self.endpoint.practice
 
     @property
     def breaker(self) -> Breaker:
@@ -101,7 +107,15 @@ class Entry:
         if is_steady:
             if is_probe:
                 first *= PROBE_SHARE
-            first = self.pace.first_byte_s(first, streamed=streamed, prompt_bytes=prompt_bytes, output=output)
+            under_way = sum(limiter.taken for limiter in self.neighbours)
+            first = self.pace.first_byte_s(
+                first,
+                streamed=streamed,
+                prompt_bytes=prompt_bytes,
+                output=output,
+                under_way=under_way,
+                is_here=self.is_here,
+            )
         total, connect = facts.total_s, facts.connect_s
         if left_s is not None:
             total, connect, first = min(total, left_s), min(connect, left_s), min(first, left_s)

@@ -33,6 +33,13 @@ def test_a_whole_reply_gets_time_for_as_long_an_answer_as_may_come() -> None:
     assert pace.first_byte_s(600, streamed=True, prompt_bytes=0, output=10) == 600
 
 
+def test_a_crowd_of_our_own_making_is_no_hang() -> None:
+    pace = seen(LEAST, first_byte_s=0.01)
+    assert pace.first_byte_s(60, streamed=True, prompt_bytes=0, output=1, under_way=1) == 1.0
+    assert pace.first_byte_s(60, streamed=True, prompt_bytes=0, output=1, under_way=41) == 6.0
+    assert pace.first_byte_s(60, streamed=True, prompt_bytes=0, output=1, is_here=True) == 3.0
+
+
 def test_the_latency_is_a_running_mean() -> None:
     pace = seen(1, first_byte_s=1.0)
     assert pace.latency_s == 1.0

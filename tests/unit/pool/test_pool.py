@@ -512,6 +512,22 @@ def test_hangs_are_noticed_early_once_the_pace_is_known() -> None:
     sail(story)
 
 
+def test_a_machine_that_is_suddenly_busy_is_not_taken_for_a_dead_one() -> None:
+    async def story() -> None:
+        s = sea(None, None, limits=replace(QUICK, first_byte_s=60.0, concurrency=64), practice=True)
+        for provider in s.world.providers.values():
+            provider.first_token_s = provider.token_s = 0.001
+        for _ in range(30):
+            await s.follow(prompt=prompt_of(max_tokens=8))
+        for provider in s.world.providers.values():
+            provider.first_token_s = 1.5  # a hundred at once on one small machine
+        served = await asyncio.gather(*(s.follow(prompt=prompt_of(max_tokens=8)) for _ in range(100)))
+        assert sum(not a.succeeded for r in served for a in r.attempts) <= 5
+        assert len(served) == 100
+
+    sail(story)
+
+
 def test_tries_again_are_bounded_by_the_allowance() -> None:
     async def story() -> None:
         s = sea(
