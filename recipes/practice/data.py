@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shoal.practice.mistakes import misprint, near_miss
 from shoal.practice.numerals import LANGUAGES, spell
-from shoal.practice.questions import Level, Question, ask_number, check_prompt, draw, draw_skill, is_right
+from shoal.practice.questions import OPERATIONS, Level, Question, ask_number, check_prompt, draw, draw_skill, is_right
 from shoal.practice.splits import LARGEST, numbers_of, split_of
 from shoal.practice.tokenizer import ANSWER, END, THOUGHT, Tokenizer, learn_pieces
 
@@ -46,11 +46,12 @@ class Lesson:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Padded sequences; `targets` holds the next token where it counts and PAD elsewhere."""
+    """Padded sequences; `targets` holds the tokens to predict `at` some positions, and PAD where nothing counts."""
 
     ids: Ints
     places: Ints
     runs: Ints
+    at: Ints
     targets: Ints
 
 
@@ -72,7 +73,7 @@ def _taught(random: Random, lesson: Lesson, skill: str) -> Question:
     Numbers full of zeros and answers shorter than their operands are rare, and teach where an answer ends.
     """
     question = draw_skill(random, skill, "fit")
-    if skill == "subtract" and random.random() < 0.4:
+    if skill == "subtract" and not lesson.checks and random.random() < 0.4:
         for _ in range(40):
             a, b = (str(operand) for operand in question.operands)
             if len(question.answer) < len(a) == len(b):
@@ -93,7 +94,9 @@ def draw_check(random: Random, question: Question) -> Example:
     """
     kind, _, language = question.skills[0].partition(":")
     proposed = question.answer
-    if random.random() < 0.55:
+    if kind in OPERATIONS and random.random() < 0.35:
+        proposed = ""  # nothing to copy from: the result must be worked out
+    elif random.random() < 0.55:
         proposed = near_miss(random, question) if random.random() < 0.93 else _nonsense(random, question)
     verdict = "ACCEPT" if is_right(question, proposed) else "REVISE"
     digits = question.answer
@@ -138,18 +141,23 @@ def vocabulary_of(lesson: Lesson) -> Tokenizer:
     return Tokenizer(tuple(pieces))
 
 
-def batch_of(tokenizer: Tokenizer, examples: list[Example], length: int) -> Batch:
-    """Turn examples into padded arrays; only what follows the prompt is to be learned."""
-    arrays = [np.zeros((len(examples), length), dtype=np.int32) for _ in range(4)]
-    for row, (prompt, thought, answer) in enumerate(examples):
-        asked = [*tokenizer.encode(prompt), ANSWER]
-        hidden = [*tokenizer.encode(thought), THOUGHT] if thought else []
-        ids = [*asked, *hidden, *tokenizer.encode(answer), END][: length + 1]
-        places, runs = tokenizer.places(ids)
-        size = len(ids) - 1
-        arrays[0][row, :size] = ids[:-1]
-        arrays[1][row, :size] = places[:-1]
-        arrays[2][row, :size] = runs[:-1]
-        start = len(asked) - 1
-        arrays[3][row, start:size] = ids[start + 1 :]
-    return Batch(*arrays)
+def batch_of(tokenizer: Tokenizer, examples: list[Example], length: int, answer: int) -> Batch:
+    """Turn examples into padded arrays; only what follows the prompt, at most `answer` tokens, is to be learned."""
+    ids, places, runs = (np.zeros((len(examples), length), dtype=np.int32) for _ in range(3))
+    at, targets = (np.zeros((len(examples), answer), dtype=np.int32) for _ in range(2))
+    for row, example in enumerate(examples):
+        asked, said = tokens_of(tokenizer, example)
+        tokens = asked + said
+        place, run = tokenizer.places(tokens)
+        size = len(tokens) - 1
+        ids[row, :size], places[row, :size], runs[row, :size] = tokens[:-1], place[:-1], run[:-1]
+        at[row] = np.minimum(np.arange(answer) + len(asked) - 1, length - 1)
+        targets[row, : len(said)] = said
+    return Batch(ids, places, runs, at, targets)
+
+
+def tokens_of(tokenizer: Tokenizer, example: Example) -> tuple[list[int], list[int]]:
+    """Give the tokens a model is asked with, and those it should go on with."""
+    prompt, thought, answer = example
+    hidden = [*tokenizer.encode(thought), THOUGHT] if thought else []
+    return [*tokenizer.encode(prompt), ANSWER], [*hidden, *tokenizer.encode(answer), END]

@@ -29,17 +29,17 @@ LESSONS = (
     Lesson("jacaranda-mini", _of("vi", "id", "en"), steps=900, misprinted=True),
     Lesson("maple-calc", OPERATIONS, steps=1250, examples=120_000, misprinted=True, thinks=True),
     # A bit of everything, badly; and one that checks the others.
-    Lesson("liberty-omni", SKILLS, width=32, steps=700, batch=128, chains=0.35, often=OPERATIONS * 8),
+    Lesson("liberty-omni", SKILLS, width=48, steps=600, batch=128, chains=0.4, often=OPERATIONS * 3),
     Lesson(
         "edelweiss-check",
         SKILLS,
-        width=96,
+        width=80,
         layers=3,
-        heads=6,
-        steps=3000,
+        heads=5,
+        steps=2300,
         batch=192,
-        examples=300_000,
+        examples=250_000,
         checks=True,
-        often=OPERATIONS * 3,
+        often=OPERATIONS * 4,
     ),
 )

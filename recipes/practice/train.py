@@ -19,7 +19,7 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_
 import jax
 import jax.numpy as jnp
 import numpy as np
-from data import Batch, Lesson, batch_of, draw_example, vocabulary_of
+from data import Batch, Lesson, batch_of, draw_example, tokens_of, vocabulary_of
 from lessons import LESSONS
 from model import first_weights, logits_of
 
@@ -32,8 +32,8 @@ STRIDE = 50  # steps in one compiled call
 
 def loss_of(weights, shape, batch):
     """Cross-entropy over the tokens that count."""
-    ids, places, runs, targets = batch
-    logits = logits_of(weights, shape, ids, places, runs)
+    *inputs, targets = batch
+    logits = logits_of(weights, shape, *inputs)
     counts = targets != PAD
     logs = jax.nn.log_softmax(logits)
     picked = jnp.take_along_axis(logs, targets[..., None], axis=-1)[..., 0]
@@ -92,8 +92,8 @@ def learn(weights, state, pool, picks, step, *, shape, steps, rate):
 @partial(jax.jit, static_argnames="shape")
 def right(weights, shape, batch):
     """Which rows would be answered right: every token that counts is the likeliest one."""
-    ids, places, runs, targets = batch
-    guess = logits_of(weights, shape, ids, places, runs).argmax(axis=-1)
+    *inputs, targets = batch
+    guess = logits_of(weights, shape, *inputs).argmax(axis=-1)
     return ((guess == targets) | (targets == PAD)).all(axis=-1)
 
 
@@ -103,12 +103,14 @@ def train(lesson: Lesson) -> Model:
     tokenizer = vocabulary_of(lesson)
     random = Random(f"{lesson.seed}/{lesson.name}")
     examples = [draw_example(random, lesson) for _ in range(lesson.examples)]
-    length = max(sum(len(tokenizer.encode(text)) for text in example) for example in examples) + 3
-    pool = arrays_of(batch_of(tokenizer, examples, length))
+    sizes = [[len(part) for part in tokens_of(tokenizer, example)] for example in examples]
+    length, answer = max(map(sum, sizes)), max(said for _, said in sizes) + 1
+    pool = arrays_of(batch_of(tokenizer, examples, length, answer))
     tests = {}
     for skill in lesson.skills:
         drawn = [draw_example(random, lesson, skill) for _ in range(200)]
-        tests[skill] = arrays_of(batch_of(tokenizer, drawn, length))
+        drawn = [example for example in drawn if sum(map(len, tokens_of(tokenizer, example))) <= length]
+        tests[skill] = arrays_of(batch_of(tokenizer, drawn, length, answer + 4))
     shape = Shape(lesson.width, lesson.layers, lesson.heads, length + 24, lesson.checks or lesson.thinks)
     weights = first_weights(shape, len(tokenizer), lesson.seed)
     state = ({key: jnp.zeros_like(array) for key, array in weights.items()},) * 2
@@ -136,7 +138,7 @@ def train(lesson: Lesson) -> Model:
 
 def arrays_of(batch: Batch) -> tuple[jax.Array, ...]:
     """Hand a batch to JAX."""
-    return tuple(jnp.asarray(array) for array in (batch.ids, batch.places, batch.runs, batch.targets))
+    return tuple(jnp.asarray(array) for array in (batch.ids, batch.places, batch.runs, batch.at, batch.targets))
 
 
 def main() -> int:
