@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from shoal.core.errors import BudgetSpent, CallerError, KeyRefused, NotAllowed, NothingPermitted, ShoalError
+from shoal.core.errors import BudgetSpent, CallerError, NotAllowed, NothingPermitted, ShoalError
 from shoal.core.item import (
     Answer,
     Choice,
@@ -190,9 +190,7 @@ def error_object(error: ShoalError, run: str | None = None) -> dict[str, Any]:
     if run is not None:
         shoal.setdefault("run", run)
     kind = "server_error"
-    if isinstance(error, KeyRefused):
-        kind = "authentication_error"
-    elif isinstance(error, NotAllowed | NothingPermitted):
+    if isinstance(error, NotAllowed | NothingPermitted):
         kind = "permission_error"
     elif isinstance(error, BudgetSpent):
         kind = "insufficient_quota"
