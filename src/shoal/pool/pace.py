@@ -11,7 +11,7 @@ from collections import deque
 
 LEAST = 20  # observations before a limit is learned
 KEPT = 128
-FACTOR = 8.0  # times the 95th percentile: with log-normal latencies of usual spread under one call in 100,000 is cut
+FACTOR = 8.0  # times the 95th percentile: of log-normal latencies with sigma 0.8 that cuts one call in 90,000
 FLOOR_S = 1.0
 HERE_FLOOR_S = 3.0  # a server on this machine shares its processors with us and with the other servers here
 CROWD = 8  # calls under way that make a server half as fast; providers batch more, a laptop fewer
