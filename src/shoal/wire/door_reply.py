@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from shoal.core.errors import BudgetSpent, CallerError, NotAllowed, NothingPermitted, ShoalError
+from shoal.core.errors import BudgetSpent, CallerError, NotAllowed, NothingPermitted, ShoalError, UpstreamError
 from shoal.core.item import (
     Answer,
     Choice,
@@ -196,6 +196,8 @@ def error_object(error: ShoalError, run: str | None = None) -> dict[str, Any]:
         kind = "insufficient_quota"
     elif isinstance(error, CallerError):
         kind = "invalid_request_error"
+    elif isinstance(error, UpstreamError):
+        kind = "upstream_error"
     found: dict[str, Any] = {
         "message": error.message[:MAX_MESSAGE],
         "type": kind,

@@ -151,7 +151,7 @@ def test_a_lost_stream_ends_in_an_error_and_nothing_else() -> None:
     assert data.startswith(b'data: {"error":') and data.count(b"data:") == 1
     assert orjson.loads(data[6:])["error"] == {
         "message": "lost `a/b`",
-        "type": "server_error",
+        "type": "upstream_error",
         "param": None,
         "code": "stream_lost",
         "shoal": {"run": "run_x"},
