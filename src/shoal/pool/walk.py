@@ -125,8 +125,6 @@ class Walk:
         Raises:
             NoAbleEndpoint, Overloaded, BudgetSpent, DeadlineSpent, NothingPermitted, StreamLost, CallerError
         """
-        for candidate in self.candidates[:1]:
-            deposit(candidate.entry.store, candidate.entry.endpoint.id)
         while True:
             now = self.means.clock.monotonic()
             left_s = self._left_s(now)
@@ -172,14 +170,20 @@ class Walk:
 
     async def _sit(self, candidate: Candidate) -> Served | None:
         """Try an endpoint whose seat is taken; a withdrawal it reports is confirmed by one more call on the spot."""
+        entry = candidate.entry
         try:
-            leave = candidate.entry.admit(self.means.clock.monotonic())
+            if candidate.tries == 0:
+                deposit(entry.store, entry.endpoint.id)
+            elif not withdraw(entry.store, entry.endpoint.id):
+                candidate.closed = "it was tried again too often lately"
+                return None
+            leave = entry.admit(self.means.clock.monotonic())
             while leave is not None:
                 served, leave = await self._try(candidate, leave)
                 if served is not None:
                     return served
         finally:
-            candidate.entry.limiter.release()
+            entry.limiter.release()
         return None
 
     async def _try(self, candidate: Candidate, leave: Leave) -> tuple[Served | None, Leave | None]:
@@ -310,9 +314,7 @@ class Walk:
             others=has_peer(candidate, self.candidates, now),
             dice=entry.random.random(),
         )
-        if isinstance(decision, Again) and not withdraw(entry.store, entry.endpoint.id):
-            candidate.closed = f"{error.message}; too many tries again lately"
-        elif decision.pause_s is None:
+        if decision.pause_s is None:
             candidate.closed = error.message
         else:
             candidate.eager = isinstance(decision, Again)
