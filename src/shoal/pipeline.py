@@ -127,13 +127,13 @@ class Completed:
 
 @dataclass(slots=True)
 class Pen:
-    """A record that also remembers the events, for `explain` and for headers that name who serves."""
+    """A record that also notes what headers and usage say, and keeps the events where the client wants them told."""
 
     inner: Record
-    tenant: str
-    run: str
     clock: Clock
+    request: Request
     events: list[Event] = field(default_factory=list)
+    calls: int = 0
     mode: str = "direct"
     served_by: str = ""
 
@@ -146,10 +146,13 @@ class Pen:
         if action is Act.RUN_PLANNED:
             self.mode = known["template"]
         elif action is Act.ATTEMPT_STARTED:
+            self.calls += 1
             self.served_by = known["endpoint"]
-        self.events.append(
-            Event(self.tenant, self.run, len(self.events), action, self.clock.now(), step, attempt, known)
-        )
+        if self.request.explain:
+            request, number = self.request, len(self.events)
+            self.events.append(
+                Event(request.tenant, request.run, number, action, self.clock.now(), step, attempt, known)
+            )
 
     def body(self, value: Any) -> str:
         """Hand the body on."""
@@ -259,7 +262,7 @@ class Pipeline:
         await self._journal.ready()
 
     def _pen(self, request: Request) -> Pen:
-        return Pen(self._journal.record(request.run, request.tenant), request.tenant, request.run, self._clock)
+        return Pen(self._journal.record(request.run, request.tenant), self._clock, request)
 
     def _deadline(self, request: Request) -> float | None:
         seconds = request.deadline_s if request.deadline_s is not None else self._defaults.deadline_s
@@ -299,7 +302,7 @@ class Pipeline:
             "mode": outcome.template,
             "served_by": served_by,
             "cost_usd": None if cost is None else format(cost, "f"),
-            "calls": sum(1 for e in pen.events if e.action is Act.ATTEMPT_STARTED),
+            "calls": pen.calls,
             "steps": [_step_usage(step, result) for step, result in _paired(outcome)],
         }
         pen.event(
@@ -385,7 +388,7 @@ class Streaming:
     @property
     def run(self) -> str:
         """The run's id."""
-        return self._pen.run
+        return self._pen.request.run
 
     @property
     def mode(self) -> str:
