@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from shoal.core.errors import Loss
-from shoal.pool.breaker import FRESH, Breaker, Leave, Report, State, Tuning, admit, is_admitting, restore, tell
+from shoal.pool.breaker import FRESH, LEASE_S, Breaker, Leave, Report, State, Tuning, admit, is_admitting, restore, tell
 
 TUNING = Tuning()
 REPORTS = st.builds(
@@ -59,6 +59,7 @@ class AnyOrder(RuleBasedStateMachine):
         current = [leave for leave in self.under_way if leave.generation == self.breaker.generation]
         if self.breaker.state in (State.PROBING, State.CONFIRMING):
             assert len(current) == 1 and current[0].is_probe
+            assert self.breaker.until - self.now <= LEASE_S
 
     @invariant()
     def no_breaker_stays_open_for_ever(self) -> None:

@@ -4,7 +4,7 @@ Knows outcomes and times that are handed in. Knows no clock, no network and no r
 signal always give the same breaker. One machine serves every cause, because they differ only in how fast it opens
 and for how long: failures in a row, failures in a window, silence, a 429, a closed account, a withdrawal.
 
-INVARIANT: outside CLOSED at most one call is under way on the breaker's leave, and only reports that carry the current
+INVARIANT: outside CLOSED at most one call at a time has the breaker's leave, and only reports that carry the current
 generation count, so a late answer from before a change can neither open nor close anything.
 """
 
@@ -115,22 +115,29 @@ class Breaker:
 
 
 FRESH = Breaker()
+LEASE_S = 60.0  # as long as one call may keep the others waiting for what it finds out
 _COUNTED = {Loss.TRANSIENT, Loss.UNREADABLE}
 
 
 def admit(breaker: Breaker, now: float) -> tuple[Breaker, Leave | None]:
-    """Give leave for one call, or None; an open breaker whose time is over gives it to one probe."""
+    """Give leave for one call, or None; an open breaker whose time is over gives it to one probe.
+
+    A call that was to find something out and did not report within `LEASE_S` (it streams a long answer, or whoever made
+    it is gone) is held for abandoned, so that no endpoint is lost to a report that never comes.
+    """
+    if not is_admitting(breaker, now):
+        return breaker, None
+    if breaker.state in (State.PROBING, State.CONFIRMING):
+        breaker = _move(breaker, Signal.ABANDONED)
     if breaker.state is State.CLOSED:
         return breaker, Leave(breaker.generation, False)
-    if breaker.state is State.OPEN and now >= breaker.until:
-        probing = _move(breaker, Signal.COOLED)
-        return probing, Leave(probing.generation, True)
-    return breaker, None
+    probing = replace(_move(breaker, Signal.COOLED), until=now + LEASE_S)
+    return probing, Leave(probing.generation, True)
 
 
 def is_admitting(breaker: Breaker, now: float) -> bool:
     """Whether `admit` would give leave."""
-    return breaker.state is State.CLOSED or (breaker.state is State.OPEN and now >= breaker.until)
+    return breaker.state is State.CLOSED or now >= breaker.until
 
 
 def tell(breaker: Breaker, leave: Leave, report: Report, now: float, tuning: Tuning, dice: float) -> Breaker:
@@ -146,7 +153,7 @@ def tell(breaker: Breaker, leave: Leave, report: Report, now: float, tuning: Tun
         seconds = _cool_s(moved, report, tuning, dice)
         return replace(moved, until=now + seconds, cause=report.loss, openings=breaker.openings + 1)
     if moved.state is State.CONFIRMING:
-        return replace(moved, cause=report.loss)
+        return replace(moved, cause=report.loss, until=now + LEASE_S)
     return moved
 
 

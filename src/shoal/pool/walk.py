@@ -233,7 +233,7 @@ class Walk:
                 turn.cost_usd = self._lost_usd(endpoint, trial.progress)
                 self.chronicle.fail(trial, lost, turn.cost_usd)
         if lost is not None:
-            turn.report = self._report(lost)
+            turn.report = self._report(lost, trial.progress)
             self._fail(candidate, lost, trial.progress)
             return None
         assert answer is not None
@@ -283,12 +283,14 @@ class Walk:
         received = progress.received
         return endpoint.price.cost_usd(received.usage or estimate(self.size, received.characters))
 
-    def _report(self, error: UpstreamError) -> Report:
+    def _report(self, error: UpstreamError, progress: Progress) -> Report:
         """Say what a failure tells of the endpoint; a deadline of ours that cut it short tells nothing."""
         deadline = self.errand.deadline
         is_silent = isinstance(error, UpstreamTimeout)
         if is_silent and deadline is not None and self.means.clock.monotonic() >= deadline:
             return Report(abandoned=True)
+        if error.loss is Loss.WITHDRAWN and progress.committed:  # nobody may ask again, so nobody can confirm it
+            return Report(Loss.TRANSIENT)
         return Report(error.loss, silent=is_silent, retry_after_s=error.retry_after_s)
 
     def _fail(self, candidate: Candidate, error: UpstreamError, progress: Progress) -> None:

@@ -104,6 +104,16 @@ def test_an_open_breaker_gives_no_leave_before_its_time_and_one_after() -> None:
     assert is_admitting(breaker, 5.0) and not is_admitting(breaker, 4.9) and not is_admitting(probing, 9.0)
 
 
+def test_a_probe_that_never_reports_does_not_lose_the_endpoint() -> None:
+    probing, lost = admit(opened(), 5.0)
+    again, leave = admit(probing, 65.0)
+    assert lost is not None and leave is not None and leave.is_probe and again.state is State.PROBING
+    assert tell(again, lost, GOOD, 66.0, TUNING, 0.0) == again
+    suspected = after(Report(Loss.WITHDRAWN))
+    cleared, leave = admit(suspected, 60.0)
+    assert cleared.state is State.CLOSED and leave is not None
+
+
 def test_failed_probes_double_the_cool_down() -> None:
     breaker, now = after(*[FAILED] * 5), 0.0
     waits = []
@@ -136,7 +146,7 @@ def test_a_request_at_fault_says_nothing_of_the_endpoint() -> None:
 
 def test_a_withdrawal_is_confirmed_by_the_second_report_only() -> None:
     suspected = after(Report(Loss.WITHDRAWN))
-    assert suspected.state is State.CONFIRMING and admit(suspected, 1e9)[1] is None
+    assert suspected.state is State.CONFIRMING and admit(suspected, 59.0)[1] is None
     leave = Leave(suspected.generation, True)
     confirmed = tell(suspected, leave, Report(Loss.WITHDRAWN), 0.0, TUNING, 0.0)
     assert (confirmed.state, confirmed.cause, confirmed.until) == (State.OPEN, Loss.WITHDRAWN, 3600.0)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import pytest
@@ -27,6 +28,8 @@ from shoal.core.money import FREE
 from shoal.core.selector import Narrowing
 from shoal.pool.breaker import State, Tuning
 from shoal.simulation.fault import Fault, Script, Span, always, first
+from shoal.simulation.network import Reply
+from shoal.wire.outgoing import Outgoing
 
 BEFORE_CONTENT = (
     Fault.REFUSE,
@@ -45,6 +48,19 @@ BEFORE_CONTENT = (
     Fault.E400,
 )
 IN_THE_MIDDLE = (Fault.CUT, Fault.STALL, Fault.BAD_CHUNK, Fault.ERROR_EVENT)
+
+
+@dataclass
+class Told:
+    """A host that answers as it is told."""
+
+    said: Callable[[Outgoing], Awaitable[Reply]]
+
+    async def connect(self) -> None:
+        return None
+
+    async def serve(self, outgoing: Outgoing) -> Reply:
+        return await self.said(outgoing)
 
 
 def text_of(seen: list[Delta]) -> str:
@@ -436,6 +452,27 @@ def test_a_reader_that_fails_is_not_the_endpoints_fault() -> None:
                 )
         assert s.pool.health("p0/m0").state is State.CLOSED
         assert s.world.network.under_way == 0
+
+    sail(story)
+
+
+def test_a_withdrawal_in_the_middle_of_a_stream_leaves_no_endpoint_in_limbo() -> None:
+    async def story() -> None:
+        s = sea(None)
+        event = b'data: {"error": {"code": "unsupported_country", "message": "not available in your country"}}\n\n'
+        body = b'data: {"choices": [{"index": 0, "delta": {"content": "so"}}]}\n\n' + event
+
+        async def said(outgoing: Outgoing) -> Reply:
+            async def pieces() -> AsyncGenerator[bytes, None]:
+                yield body
+
+            return Reply(200, {}, pieces())
+
+        s.world.network.hosts[s.world.endpoints[0].base_url] = Told(said)
+        with pytest.raises(StreamLost) as lost:
+            await s.follow(seen=[])
+        assert lost.value.loss is Loss.WITHDRAWN
+        assert s.pool.health("p0/m0").state is State.CLOSED
 
     sail(story)
 
