@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from fakes import request
 
+from fakes import request
 from shoal.core.event import Act, Event, canonical, digest
 from shoal.core.identity import is_run, new_run
 from shoal.core.item import Image, Message, Speaker, Text, Usage, say
