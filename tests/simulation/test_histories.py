@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from shoal.core.event import Act
+from shoal.ledger.vocabulary import undocumented
 from shoal.simulation.checkers import violations
 from shoal.simulation.history import History, fingerprint, play
 
@@ -37,6 +38,18 @@ def test_the_worlds_are_hard_enough_to_mean_something(several: list[History]) ->
     acts = Counter(e.action for history in several for events in history.events.values() for e in events)
     assert endings["answered"] > 100 and endings["refused"] > 10 and endings["left"] > 5, endings
     assert acts[Act.ATTEMPT_FAILED] > 50, acts
+
+
+def test_every_field_of_every_event_is_documented(several: list[History]) -> None:
+    events = [e for history in several for events in history.events.values() for e in events]
+    unknown = {(str(e.action), name) for e in events for name in undocumented(e.action, list(e.data))}
+    assert not unknown
+    assert {e.action for e in events} >= {
+        Act.ATTEMPT_FAILED,
+        Act.ENDPOINT_CHANGED,
+        Act.RUN_CANCELLED,
+        Act.STEP_REVIEWED,
+    }
 
 
 def test_the_checkers_can_fail(several: list[History]) -> None:
