@@ -13,7 +13,7 @@ def main() -> None:
     """Ask without one country, then only in a country nobody is in."""
     url = os.environ.get("SHOAL_URL", "http://127.0.0.1:8400")
     with OpenAI(base_url=f"{url}/v1", api_key="none") as client:
-        for narrowing in ({"exclude": ["country:US"]}, {"only": ["country:BR"]}):
+        for narrowing in ({"exclude": ["country:US"]}, {"only": ["country:CL"]}):
             print(narrowing)
             try:
                 reply = client.chat.completions.create(
