@@ -112,9 +112,9 @@ def _made_of(pool: dict[str, Any]) -> list[str]:
     if pool["practice"]:
         lines.append(f"{pool['practice']} practice models: real, tiny, they only answer number questions")
     if pool["local"]:
-        lines.append(f"{pool['local']} models on local servers: {', '.join(pool['local_names'])}")
+        lines.append(f"{pool['local']} on local servers: {', '.join(pool['local_names'])}")
     if pool["remote"]:
-        lines.append(f"{pool['remote']} endpoints at providers added in shoal.toml")
+        lines.append(f"{pool['remote']} at providers added in shoal.toml")
     return lines
 
 
