@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from shoal.core.country import COUNTRIES, MISTAKEN
 from shoal.core.endpoint import Endpoint
 from shoal.core.errors import CallerError
 
@@ -20,7 +21,6 @@ NAME_KINDS = ("operator", "developer", "provider", "model", "endpoint", "licence
 FLAG_KINDS = ("open-weights",)
 KINDS = COUNTRY_KINDS + NAME_KINDS + FLAG_KINDS
 MAX_LENGTH = 200
-_COUNTRY = re.compile(r"[A-Z]{2}")
 _NAME = re.compile(r"[^\x00-\x20\x7f]+")
 UNIONS = {"EU": frozenset("AT BE BG HR CY CZ DK EE FI FR DE GR HU IE IT LV LT LU MT NL PL PT RO SK SI ES SE".split())}
 UNIONS["EEA"] = UNIONS["EU"] | {"IS", "LI", "NO"}
@@ -152,10 +152,13 @@ def parse(text: str) -> Selector:
         )
     if kind in COUNTRY_KINDS:
         value = value.upper()
-        if value not in UNIONS and not _COUNTRY.fullmatch(value):
-            raise CallerError(f"`{text}`: a country is two letters such as KR (or EU, EEA), found `{value}`")
-    elif not _NAME.fullmatch(value):
-        raise CallerError(f"`{text}`: a name has no spaces or control characters")
+        if value not in UNIONS and value not in COUNTRIES:  # a slip here would exclude nobody, without a word
+            way_out = f"; write {MISTAKEN[value]}" if value in MISTAKEN else ""
+            raise CallerError(
+                f"`{text}`: a country is two letters of ISO 3166 such as KR (or EU, EEA), found `{value}`{way_out}"
+            )
+    elif not _NAME.fullmatch(value) or not value.isprintable():
+        raise CallerError(f"`{text}`: a name has no spaces, control or invisible characters")
     return Selector(kind, value, negated)
 
 

@@ -119,6 +119,10 @@ def test_a_region_may_or_may_not_be_its_member() -> None:
         "host:",
         "host:Korea",
         "host:K1",
+        "host:XX",
+        "country:UK",
+        "operator:acme\u200b",
+        "operator:\u00a0acme",
         "host: KR",
         "!!host:KR",
         "open-weights:yes",
@@ -133,6 +137,11 @@ def test_a_region_may_or_may_not_be_its_member() -> None:
 def test_what_is_no_selector_is_refused(text: str) -> None:
     with pytest.raises(CallerError):
         parse(text)
+
+
+def test_a_code_that_is_no_country_is_refused_with_the_right_one() -> None:
+    with pytest.raises(CallerError, match="write GB"):
+        parse("country:UK")
 
 
 def test_a_refusal_shows_the_grammar() -> None:
