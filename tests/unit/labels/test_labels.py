@@ -10,7 +10,7 @@ import pytest
 from fakes import request
 from shoal.core.item import Message, Speaker, Text, ToolCall, ToolResult, say
 from shoal.core.label import NOTHING, Label
-from shoal.core.request import Prompt, Request
+from shoal.core.request import Prompt, Request, Sampling, Tool
 from shoal.labels.detector import is_personal
 from shoal.labels.labels import Labels
 
@@ -92,6 +92,27 @@ def test_a_request_without_anything_has_no_label() -> None:
 )
 def test_every_kind_of_item_is_read(item: Message | ToolCall | ToolResult) -> None:
     assert Labels().of(Request("run_a", "shoal", Prompt((say("hello"), item)))).personal
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt((say("hello"),), user="a@example.org"),
+        Prompt((say("hello"),), tools=(Tool("send", {"function": {"description": "mails a@example.org"}}),)),
+        Prompt((say("hello"),), Sampling(extra={"metadata": {"who": "a@example.org"}})),
+        Prompt((say("hello"),), Sampling(stop=("a@example.org",))),
+        Prompt((Message(Speaker.USER, (Text("hello"),), name="a@example.org"),)),
+    ],
+    ids=["user", "tool", "field", "stop", "name"],
+)
+def test_what_is_sent_beside_the_items_is_read_too(prompt: Prompt) -> None:
+    assert Labels().of(Request("run_a", "shoal", prompt)).personal
+
+
+@pytest.mark.parametrize("flag", ["sensitive", "credit_info", "minor"])
+def test_data_about_people_is_personal_without_saying_so(flag: str) -> None:
+    declared = Label(**{flag: True})  # type: ignore[arg-type]  # every one of them is a flag
+    assert Labels().of(Request("run_a", "shoal", Prompt((say("hello"),), label=declared))).personal
 
 
 def test_a_detector_that_fails_makes_the_text_personal() -> None:
