@@ -136,8 +136,7 @@ class Instance:
 
     async def runs(self, limit: int, owner: str | None = None) -> Sequence[Mapping[str, Any]]:
         """Return the newest runs first; only those of `owner` where one is given."""
-        lines = [line_of(line) for line in await self.ledger.runs(limit)]
-        return [line for line in lines if owner is None or line["owner"] == owner]
+        return [line_of(line) for line in await self.ledger.runs(limit, owner=owner)]
 
     def unready(self) -> str | None:
         """Return why requests cannot be served now, or None."""

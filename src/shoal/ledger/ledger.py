@@ -182,9 +182,11 @@ class Ledger:
         events = await self.events(run)
         return view(events) if events else None
 
-    async def runs(self, limit: int = 20, *, tenant_id: str | None = None) -> tuple[RunLine, ...]:
-        """Return the last runs, the newest first."""
-        return tuple(_line(row) for row in await self._store.runs(limit, tenant_id))
+    async def runs(
+        self, limit: int = 20, *, tenant_id: str | None = None, owner: str | None = None
+    ) -> tuple[RunLine, ...]:
+        """Return the last runs, the newest first; only those of a tenant or an owner where one is given."""
+        return tuple(_line(row) for row in await self._store.runs(limit, tenant_id, owner))
 
     async def body(self, run: str, name: str) -> Any | None:
         """Return a body by its hash, or None where it was never kept or is forgotten."""

@@ -143,11 +143,15 @@ class Store:
         table = schema.events
         return await self._rows(select(table).where(table.c.run == run).order_by(table.c.sequence))
 
-    async def runs(self, limit: int, tenant_id: str | None = None) -> Sequence[Row[Any]]:
-        """Return the last runs, the newest first."""
+    async def runs(self, limit: int, tenant_id: str | None = None, owner: str | None = None) -> Sequence[Row[Any]]:
+        """Return the last runs, the newest first; only those of a tenant or an owner where one is given."""
         table = schema.runs
         query = select(table).order_by(table.c.started_at.desc(), table.c.run.desc()).limit(limit)
-        return await self._rows(query if tenant_id is None else query.where(table.c.tenant_id == tenant_id))
+        if tenant_id is not None:
+            query = query.where(table.c.tenant_id == tenant_id)
+        if owner is not None:
+            query = query.where(table.c.owner == owner)
+        return await self._rows(query)
 
     async def body(self, run: str, name: str) -> bytes | None:
         """Return a body, or None where it was never kept or is forgotten."""

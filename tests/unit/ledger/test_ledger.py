@@ -106,6 +106,19 @@ def test_the_list_of_runs_has_the_newest_first_and_exact_money(tmp_path: Path) -
     assert [line.run for line in local] == ["run_open"]
 
 
+def test_an_owner_finds_its_runs_behind_the_newer_ones_of_others(tmp_path: Path) -> None:
+    async def story(ledger: Ledger) -> Any:
+        ledger.record("run_a").event(Act.RUN_STARTED, {"owner": "key-a"})
+        for number in range(5):
+            ledger.record(f"run_b{number}").event(Act.RUN_STARTED, {"owner": "key-b"})
+        await ledger.flush("run_b4")
+        return await ledger.runs(2, owner="key-a"), await ledger.runs(2, owner="key-b")
+
+    mine, theirs = with_ledger(tmp_path, story)
+    assert [line.run for line in mine] == ["run_a"]
+    assert [line.run for line in theirs] == ["run_b4", "run_b3"]
+
+
 def test_a_run_that_nobody_knows_is_none(tmp_path: Path) -> None:
     assert with_ledger(tmp_path, lambda ledger: ledger.run("run_none")) is None
 
