@@ -40,6 +40,8 @@ def check(shared: Shared, file: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(told)
         return
+    for doubt in told["doubts"]:
+        click.secho(f"warning: {doubt}", fg="yellow", err=True)
     click.secho("holds", fg="green", nl=False)
     click.echo(f"  {told['file'] or 'no shoal.toml: every default holds; `shoal init` writes one'}")
     for title, line in _lines(told):
@@ -81,6 +83,7 @@ def summary(loaded: Loaded) -> dict[str, Any]:
     from shoal.catalogue.loader import load_facts
     from shoal.core.label import NOTHING
     from shoal.core.selector import Narrowing
+    from shoal.settings import doubts
 
     facts = loaded.facts(load_facts())
     snapshot = snapshot_of(loaded, facts, (), ())
@@ -89,6 +92,7 @@ def summary(loaded: Loaded) -> dict[str, Any]:
     settings = loaded.settings
     return {
         "file": loaded.file,
+        "doubts": list(doubts(loaded.settings, facts)),
         "instance": {"country": settings.instance.country, "name": settings.instance.name},
         "pool": {
             "endpoints": len(snapshot.endpoints),

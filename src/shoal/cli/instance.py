@@ -55,10 +55,11 @@ def running_url(state: Path) -> str | None:
     """Return the address of the Shoal that runs on this state directory, or None."""
     try:
         notice = orjson.loads((state / NOTICE).read_bytes())
+        url = notice["url"]
         os.kill(int(notice["pid"]), 0)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    return str(notice["url"])
+    return url if isinstance(url, str) and url.startswith("http") else None
 
 
 @asynccontextmanager

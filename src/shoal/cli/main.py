@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -92,9 +94,12 @@ def shoal(ctx: click.Context, config: Path | None, state: Path | None, url: str 
 
 
 def main() -> None:
-    """Run the command line; a ShoalError becomes one line on stderr and exit code 1."""
+    """Run the command line; whatever goes wrong becomes one line on stderr and exit code 1."""
     from shoal.core.errors import ShoalError
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a terminal may not know the letters of an answer
     try:
         code = shoal.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -109,7 +114,30 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(141)
+    except Exception as error:  # a fault of ours: a line for everybody, the traceback for who asks
+        from shoal.settings import debugging
+
+        if debugging():
+            raise
+        report(Unexpected(error))
+        sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+class Unexpected:
+    """A foreign exception in the shape that `report` prints."""
+
+    code = "internal_error"
+    detail: Mapping[str, Any] = {}
+
+    def __init__(self, error: BaseException) -> None:
+        while isinstance(error, BaseExceptionGroup):
+            error = error.exceptions[0]
+        said = " ".join(str(error).split())[:300]
+        self.message = (
+            f"{type(error).__name__}{f': {said}' if said else ''}; this is a fault in shoal {__version__}, please "
+            "report it with what SHOAL_DEBUG=1 prints"
+        )
 
 
 def report(error: Any) -> None:

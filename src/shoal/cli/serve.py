@@ -45,9 +45,10 @@ async def _serve(shared: Shared, port: int | None, host: str | None, as_json: bo
     from shoal.settings import load, secret
     from shoal.wire.door_chat import ChatDoor
 
-    server = load(shared.config).settings.server
+    loaded = load(shared.config)
+    server = loaded.settings.server
     bind = host or server.host
-    keys = [secret(name) or "" for name in server.keys]
+    keys = [secret(name) or "" for name in loaded.client_keys()]
     guard = Guard(bind, keys=keys, hosts=server.hosts)
     sockets = open_sockets(bind, server.port if port is None else port)
     url = url_of(sockets)
@@ -84,6 +85,8 @@ def _greet(instance: Instance, url: str, as_json: bool) -> None:
     from rich.table import Table
 
     told = summary(instance, url)
+    for doubt in told["doubts"]:
+        click.secho(f"warning: {doubt}", fg="yellow", err=True)
     console = Console(highlight=False)
     console.print(f"\n[bold]Shoal[/bold] answers at [bold cyan]{url}/v1[/bold cyan]   (Ctrl-C stops it)\n")
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
@@ -120,6 +123,8 @@ def _made_of(pool: dict[str, Any]) -> list[str]:
 
 def summary(instance: Instance, url: str) -> dict[str, Any]:
     """Return what the greeting says, in plain values."""
+    from shoal.settings import doubts
+
     endpoints = instance.snapshot.endpoints
     countries = Counter(e.host_country or "unknown" for e in endpoints)
     policy = instance.loaded.settings.policy
@@ -141,6 +146,7 @@ def summary(instance: Instance, url: str) -> dict[str, Any]:
             "text": f"{rules}where no rule speaks, sending is {outcome} ([policy] default in shoal.toml); "
             "unknown facts plus personal data always forbid",
         },
+        "doubts": list(doubts(instance.loaded.settings, instance.facts)),
         "keys_found": unused_keys(instance),
         "try": [
             f'{command_line} ask "三百二十五足す十七は？" --explain',

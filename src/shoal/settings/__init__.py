@@ -5,6 +5,7 @@ or the file that holds one. Every error names the file, the key path, the line w
 """
 
 from shoal.settings.credentials import SecretWarning, secret
+from shoal.settings.debugging import debugging
 from shoal.settings.document import Loaded, check_text, load
 from shoal.settings.doubts import doubts
 from shoal.settings.folders import config_dir, data_dir, find_file, new_file
@@ -19,6 +20,7 @@ __all__ = [
     "check_text",
     "config_dir",
     "data_dir",
+    "debugging",
     "doubts",
     "find_file",
     "load",

@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from shoal.cli.main import COMMANDS, report, shoal
+from shoal.cli.main import COMMANDS, main, report, shoal
 from shoal.core.errors import NothingPermitted
 
 HEAVY = ("aiohttp", "numpy", "sqlalchemy", "cedarpy", "rich", "msgspec", "orjson")
@@ -63,6 +63,34 @@ def test_an_error_lists_its_grounds(capsys: pytest.CaptureFixture[str], monkeypa
     monkeypatch.setattr(sys, "argv", ["shoal", "ask", "--json"])
     report(error)
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "nothing_permitted"
+
+
+def run_failing(monkeypatch: pytest.MonkeyPatch, error: Exception, *words: str) -> int | str | None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sys, "argv", ["shoal", "runs", *words])
+    monkeypatch.setattr(shoal, "main", fails)
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    return stopped.value.code
+
+
+def test_a_fault_of_ours_is_one_line_that_asks_for_a_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run_failing(monkeypatch, ExceptionGroup("several", [KeyError("rows")])) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: KeyError: 'rows'; ") and "SHOAL_DEBUG=1" in said
+    assert said.count("\n") == 1 and "Traceback" not in said
+    assert run_failing(monkeypatch, ValueError("a\nb"), "--json") == 1
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "internal_error"
+
+
+def test_who_debugs_sees_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHOAL_DEBUG", "1")
+    with pytest.raises(KeyError):
+        run_failing(monkeypatch, KeyError("rows"))
 
 
 def test_the_reference_is_made_from_the_help() -> None:

@@ -170,3 +170,11 @@ def test_show_marks_what_is_a_default(file: Path) -> None:
     lines = run(config.command, file, "show").output.splitlines()
     assert any(line.startswith("server.host") and line.endswith("default") for line in lines)
     assert any(line.startswith("server.port") and line.endswith("8400") for line in lines)
+
+
+def test_a_rule_that_names_nobody_is_doubted_aloud(file: Path) -> None:
+    file.write_text('[policy]\ndeny = ["developer:moonshot"]\n')
+    said = run(config.command, file, "check")
+    assert said.exit_code == 0 and "warning: `policy.deny[0]`: `developer:moonshot` names nobody" in said.output
+    told = json.loads(run(config.command, file, "check", "--json").output)
+    assert len(told["doubts"]) == 1 and "developer:moonshot" in told["doubts"][0]
