@@ -11,6 +11,19 @@ def _of(*languages: str) -> tuple[str, ...]:
 
 
 LESSONS = (
+    # The checker learns longest, so it starts first.
+    Lesson(
+        "edelweiss-check",
+        SKILLS,
+        width=80,
+        layers=3,
+        heads=5,
+        steps=2300,
+        batch=192,
+        examples=250_000,
+        checks=True,
+        often=OPERATIONS * 4,
+    ),
     # First holders: one language each, at home, and one calculator.
     Lesson("hana-ja", _of("ja"), steps=750),
     Lesson("baram-ko", _of("ko"), steps=750),
@@ -28,18 +41,6 @@ LESSONS = (
     Lesson("protea-mini", _of("hi", "ar", "fr"), steps=900, misprinted=True),
     Lesson("jacaranda-mini", _of("vi", "id", "en"), steps=900, misprinted=True),
     Lesson("maple-calc", OPERATIONS, steps=1250, examples=120_000, misprinted=True, thinks=True),
-    # A bit of everything, badly; and one that checks the others.
-    Lesson("liberty-omni", SKILLS, width=48, steps=600, batch=128, chains=0.4, often=OPERATIONS * 3),
-    Lesson(
-        "edelweiss-check",
-        SKILLS,
-        width=80,
-        layers=3,
-        heads=5,
-        steps=2300,
-        batch=192,
-        examples=250_000,
-        checks=True,
-        often=OPERATIONS * 4,
-    ),
+    # A bit of everything, badly.
+    Lesson("liberty-omni", SKILLS, width=48, steps=700, batch=128, chains=0.4, often=OPERATIONS * 3),
 )

@@ -145,27 +145,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", metavar="NAME", action="append", help="train this model alone, in this process")
     parser.add_argument("--side-by-side", type=int, default=2, metavar="N", help="models trained at once (default 2)")
+    parser.add_argument("--into", type=Path, default=WEIGHTS, metavar="DIR", help="where the weights go")
     chosen = parser.parse_args()
     names = [lesson.name for lesson in LESSONS]
     unknown = set(chosen.only or ()) - set(names)
     if unknown:
         parser.error(f"no lesson `{min(unknown)}`: choose from {', '.join(names)}")
-    WEIGHTS.mkdir(exist_ok=True)
+    chosen.into.mkdir(parents=True, exist_ok=True)
     if chosen.only:
         for lesson in LESSONS:
             if lesson.name in chosen.only:
-                train(lesson).save(WEIGHTS / f"{lesson.name}.npz")
+                train(lesson).save(chosen.into / f"{lesson.name}.npz")
         return 0
-    return train_all(names, chosen.side_by_side)
+    return train_all(names, chosen.side_by_side, chosen.into)
 
 
-def train_all(names: list[str], side_by_side: int) -> int:
+def train_all(names: list[str], side_by_side: int, into: Path) -> int:
     """Train every model, each in a process of its own; says after each how much time is left."""
     began, done = time.monotonic(), 0
 
     def one(name: str) -> int:
         nonlocal done
-        code = subprocess.run([sys.executable, __file__, "--only", name], check=False).returncode
+        code = subprocess.run([sys.executable, __file__, "--only", name, "--into", str(into)], check=False).returncode
         done += 1
         spent = time.monotonic() - began
         left = spent / done * (len(names) - done)
@@ -176,7 +177,7 @@ def train_all(names: list[str], side_by_side: int) -> int:
 
     with ThreadPoolExecutor(side_by_side) as threads:
         codes = list(threads.map(one, names))
-    return max(codes)
+    return int(any(codes))
 
 
 if __name__ == "__main__":
