@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,8 @@ async def _serve(shared: Shared, port: int | None, host: str | None, as_json: bo
             bounds = Bounds(
                 headers_s=server.header_timeout_s, body_s=server.body_timeout_s, connections=server.max_connections
             )
+            gc.collect()
+            gc.freeze()  # facts, rules and code stay for good: the collector need not look at them again
             await serve(app, sockets, bounds=bounds, ready=lambda at: _greet(instance, at, as_json))
     finally:
         for opened in sockets:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import hashlib
 import json
 import os
@@ -107,6 +108,8 @@ def decision(endpoints: int = 50, prompts: int = 2000) -> dict[str, Any]:
     policy = Policy.compile(Rules(deny=("operator-country:KP", "developer-country:RU")))
     coordinator, labels = Coordinator(), Labels()
     times = []
+    gc.collect()
+    gc.freeze()  # as `shoal serve` does once everything is loaded
     for request in _prompts(prompts):
         started = time.perf_counter()
         labelled = request.labelled(labels.of(request))

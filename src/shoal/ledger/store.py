@@ -127,16 +127,18 @@ class Store:
     async def write(self, batch: Batch) -> None:
         """Write a batch whole or not at all; writing it a second time changes nothing."""
         async with self._translated(), self._begin() as connection:
-            # Statements are compiled once and rows are tuples in their order: what SQLAlchemy would do for each row
-            # of each write costs more than the rest of a request.
-            if batch.starts:
-                await connection.exec_driver_sql(self._start.text, self._start.rows(batch.starts))
-            if batch.events:
-                await connection.exec_driver_sql(self._add_event, batch.events)
-            if batch.bodies:
-                await connection.exec_driver_sql(self._add_body, batch.bodies)
-            if batch.ends:
-                await connection.exec_driver_sql(self._end.text, self._end.rows(batch.ends))
+            # Statements are compiled once, rows are tuples in their order, and the driver takes each list in one go:
+            # SQLAlchemy's own way costs a dozen changes of thread for every write, more than the rest of a request.
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            for statement, rows in (
+                (self._start.text, self._start.rows(batch.starts)),
+                (self._add_event, batch.events),
+                (self._add_body, batch.bodies),
+                (self._end.text, self._end.rows(batch.ends)),
+            ):
+                if rows:
+                    await driver.executemany(statement, rows)
 
     async def events(self, run: str) -> Sequence[Row[Any]]:
         """Return the rows of a run's events in order."""

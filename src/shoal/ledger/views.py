@@ -244,7 +244,9 @@ def _tell_attempt(step: StepView, event: Event) -> None:
     attempt.endpoint = data.get("endpoint", attempt.endpoint)
     if "cost_usd" in data:
         attempt.cost_usd = _money(data["cost_usd"])
-    attempt.details |= {name: _plain(value) for name, value in data.items() if name not in ("endpoint", "cost_usd")}
+    for name, value in data.items():
+        if name not in ("endpoint", "cost_usd"):  # `status` is what the endpoint answered, not how the attempt ended
+            attempt.details["upstream_status" if name == "status" else name] = _plain(value)
 
 
 def total(costs: Iterable[Decimal | None]) -> Decimal | None:
