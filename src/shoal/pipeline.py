@@ -127,13 +127,18 @@ class Completed:
 
 @dataclass(slots=True)
 class Pen:
-    """A record that also notes what headers and usage say, and keeps the events where the client wants them told."""
+    """A record that also notes what headers and usage say, and keeps the events where the client wants them told.
+
+    `usage` and `cost_usd` are of every attempt, also of those that failed; the cost is None once one is unknown.
+    """
 
     inner: Record
     clock: Clock
     request: Request
     events: list[Event] = field(default_factory=list)
     calls: int = 0
+    usage: Usage = Usage()
+    cost_usd: Decimal | None = Decimal(0)
     mode: str = "direct"
     served_by: str = ""
 
@@ -148,11 +153,19 @@ class Pen:
         elif action is Act.ATTEMPT_STARTED:
             self.calls += 1
             self.served_by = known["endpoint"]
+        elif action in (Act.ATTEMPT_SUCCEEDED, Act.ATTEMPT_FAILED):
+            self.usage += Usage(**known["usage"])
+            cost = known["cost_usd"]
+            self.cost_usd = None if cost is None or self.cost_usd is None else self.cost_usd + cost
         if self.request.explain:
             request, number = self.request, len(self.events)
             self.events.append(
                 Event(request.tenant, request.run, number, action, self.clock.now(), step, attempt, known)
             )
+
+    def spent(self) -> dict[str, Any]:
+        """Return what the run has used so far, as its last event says it."""
+        return {"cost_usd": self.cost_usd, "input_tokens": self.usage.input, "output_tokens": self.usage.output}
 
     def body(self, value: Any) -> str:
         """Hand the body on."""
@@ -236,7 +249,7 @@ class Pipeline:
         outcome = await self._worker.run(
             state, record=pen, account=account, deadline=self._deadline(request), emit=emit
         )
-        return self._completed(request, pen, outcome, account)
+        return self._completed(request, pen, outcome)
 
     @asynccontextmanager
     async def _story(self, request: Request, pen: Pen) -> AsyncIterator[None]:
@@ -244,13 +257,16 @@ class Pipeline:
         try:
             yield
         except asyncio.CancelledError:
-            pen.event(Act.RUN_CANCELLED, {"reason": "the client left"})
+            pen.event(Act.RUN_CANCELLED, {"reason": "the client left", **pen.spent()})
             raise
         except ShoalError as error:
-            pen.event(Act.RUN_FAILED, {"code": error.code, "status": error.status, "error": error.message})
+            pen.event(
+                Act.RUN_FAILED, {"code": error.code, "status": error.status, "error": error.message} | pen.spent()
+            )
             raise
         except Exception as error:
-            pen.event(Act.RUN_FAILED, {"code": "internal_error", "status": 500, "error": type(error).__name__})
+            fault = {"code": "internal_error", "status": 500, "error": type(error).__name__}
+            pen.event(Act.RUN_FAILED, fault | pen.spent())
             raise
         finally:
             if self._journal.healthy:
@@ -292,10 +308,8 @@ class Pipeline:
             if None not in reasons and not features.needs.skills:
                 raise NoAbleEndpoint(PRACTICE_ONLY)
 
-    def _completed(self, request: Request, pen: Pen, outcome: Outcome, account: Account) -> Completed:
-        usage = sum((r.answer.usage for r in outcome.results if r.answer is not None), Usage())
-        costs = [r.cost_usd for r in outcome.results if r.answer is not None]
-        cost = account.spent_usd if None not in costs else None
+    def _completed(self, request: Request, pen: Pen, outcome: Outcome) -> Completed:
+        usage, cost = pen.usage, pen.cost_usd
         served_by = outcome.final.endpoint or ""
         shoal = {
             "run": request.run,
@@ -310,9 +324,7 @@ class Pipeline:
             {
                 "mode": outcome.template,
                 "served_by": served_by,
-                "cost_usd": cost,
-                "input_tokens": usage.input,
-                "output_tokens": usage.output,
+                **pen.spent(),
                 "answer": pen.body(outcome.answer.text),
                 "reason": outcome.reason,
             },

@@ -17,7 +17,7 @@ from shoal.catalogue.snapshot import build_snapshot
 from shoal.coordinator.coordinator import Coordinator
 from shoal.core.errors import LedgerUnavailable, NoAbleEndpoint, NothingPermitted, UnknownModel
 from shoal.core.event import ENDINGS, Act
-from shoal.core.item import TextDelta
+from shoal.core.item import TextDelta, Usage
 from shoal.core.request import Request
 from shoal.core.selector import Narrowing, parse
 from shoal.pipeline import PRACTICE_ONLY, Defaults, Pipeline
@@ -25,6 +25,7 @@ from shoal.policy.policy import Policy
 from shoal.policy.rules import Rules
 from shoal.pool.pool import Pool
 from shoal.simulation.clock import SimulatedClock, simulate
+from shoal.simulation.fault import Fault, always
 from shoal.simulation.journal import MemoryJournal
 from shoal.simulation.world import World
 
@@ -32,10 +33,14 @@ NARROW = Profile("kr", Narrowing(only=(parse("host:KR"),)), budget_usd=Decimal("
 
 
 @asynccontextmanager
-async def house(*, deny: tuple[str, ...] = (), practice: bool = False) -> AsyncIterator[tuple[Pipeline, MemoryJournal]]:
+async def house(
+    *, deny: tuple[str, ...] = (), practice: bool = False, broken: str | None = None
+) -> AsyncIterator[tuple[Pipeline, MemoryJournal]]:
     world = World(1)
     for name, country in (("acme/seoul", "KR"), ("acme/paris", "FR")):
         world.add(replace(endpoint(name, country), practice=practice, skills=frozenset({"add"}) if practice else None))
+    if broken is not None:
+        world.script(broken, always(Fault.GARBAGE))
     clock, policy, coordinator = SimulatedClock(), Policy.compile(Rules(deny=deny)), Coordinator()
     journal = MemoryJournal(clock)
     pool = Pool(
@@ -62,6 +67,22 @@ def test_a_run_is_told_from_start_to_end() -> None:
     acts = simulate(run())
     assert acts[:4] == [Act.RUN_STARTED, Act.RUN_LABELLED, Act.RUN_JUDGED, Act.RUN_PLANNED]
     assert acts[-1] is Act.RUN_FINISHED
+
+
+def test_usage_counts_what_failed_attempts_used_too() -> None:
+    async def run(broken: str) -> int:
+        async with house(broken=broken) as (pipeline, journal):
+            completed = await pipeline.answer(request("hello there"))
+            events = journal.events[completed.run]
+            closed = [e for e in events if e.action in (Act.ATTEMPT_SUCCEEDED, Act.ATTEMPT_FAILED)]
+            assert completed.usage_total == sum((Usage(**e.data["usage"]) for e in closed), Usage())
+            assert completed.cost_usd == sum((e.data["cost_usd"] for e in closed), Decimal(0))
+            assert events[-1].data["output_tokens"] == completed.usage_total.output
+            failed = [e for e in closed if e.action is Act.ATTEMPT_FAILED]
+            assert all(e.data["usage"]["input"] > 0 and e.data["usage_estimated"] for e in failed)
+            return len(failed)
+
+    assert sum(simulate(run(broken)) for broken in ("acme/paris", "acme/seoul")) > 0, "one of them is asked first"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,12 @@ HEADER: Mapping[str, str] = {
     "data": "the fields below",
 }
 
+SPENT: Mapping[str, str] = {
+    "cost_usd": "the sum of every attempt; null where one price is unknown",
+    "input_tokens": "of every inner call, failed ones included",
+    "output_tokens": "of every inner call, failed ones included",
+}
+
 FIELDS: Mapping[Act, Mapping[str, str]] = {
     Act.RUN_STARTED: {
         "model": "the client's own word for what it wants",
@@ -74,6 +80,8 @@ FIELDS: Mapping[Act, Mapping[str, str]] = {
         "status": "the provider's HTTP status, or null",
         "sent": "whether the request had left",
         "committed": "whether content had reached the client",
+        "usage": "tokens it used all the same: input, output, reasoning, cached",
+        "usage_estimated": "whether the tokens were counted here because the provider gave none",
         "cost_usd": "what it cost all the same; null where unknown",
         "latency_s": "seconds until it failed",
     },
@@ -92,13 +100,11 @@ FIELDS: Mapping[Act, Mapping[str, str]] = {
     },
     Act.STEP_FAILED: {"code": "the stable name of the error", "error": "what happened, for a person"},
     Act.STEP_REVIEWED: {"review": "`ACCEPT`, `REVISE` or `UNSURE`"},
-    Act.RUN_CANCELLED: {"reason": "why nobody waits for the answer any more"},
+    Act.RUN_CANCELLED: {"reason": "why nobody waits for the answer any more", **SPENT},
     Act.RUN_FINISHED: {
         "mode": "the template that was run",
         "served_by": "the endpoint whose text is the answer",
-        "cost_usd": "the sum of every attempt; null where one price is unknown",
-        "input_tokens": "of every inner call",
-        "output_tokens": "of every inner call",
+        **SPENT,
         "answer": "hash of the answer's body",
         "reason": "why the plan ended here",
     },
@@ -106,6 +112,7 @@ FIELDS: Mapping[Act, Mapping[str, str]] = {
         "code": "the stable name of the error",
         "status": "the HTTP status the client got",
         "error": "what happened, for a person",
+        **SPENT,
     },
     Act.ENDPOINT_CHANGED: {
         "endpoint": "whose circuit breaker moved",

@@ -14,7 +14,7 @@ from shoal.core.attempt import Attempt
 from shoal.core.clock import Clock
 from shoal.core.errors import UpstreamError
 from shoal.core.event import Act, Record
-from shoal.core.item import Answer
+from shoal.core.item import Answer, Usage
 from shoal.core.verdict import Verdict
 from shoal.pool.attempt import Progress
 from shoal.pool.breaker import Breaker, State
@@ -66,15 +66,9 @@ class Chronicle:
         attempt = Attempt(
             trial.number, trial.endpoint, True, latency_s=latency_s, first_byte_s=first_byte_s, cost_usd=cost_usd
         )
-        usage = answer.usage
         data = {
             "endpoint": trial.endpoint,
-            "usage": {
-                "input": usage.input,
-                "output": usage.output,
-                "reasoning": usage.reasoning,
-                "cached": usage.cached,
-            },
+            "usage": _counts(answer.usage),
             "usage_estimated": answer.usage_estimated,
             "cost_usd": cost_usd,
             "latency_s": round(latency_s, 6),
@@ -83,7 +77,7 @@ class Chronicle:
         }
         return self._close(attempt, Act.ATTEMPT_SUCCEEDED, data)
 
-    def fail(self, trial: Trial, error: UpstreamError | None, cost_usd: Decimal | None) -> Attempt:
+    def fail(self, trial: Trial, error: UpstreamError | None, usage: Usage, cost_usd: Decimal | None) -> Attempt:
         """Close an attempt that gave none; without an error, because its caller left."""
         latency_s = self.clock.monotonic() - trial.began
         message, loss, status = LEFT, None, None
@@ -98,6 +92,8 @@ class Chronicle:
             "status": status,
             "sent": trial.progress.sent,
             "committed": trial.progress.committed,
+            "usage": _counts(usage),
+            "usage_estimated": usage != Usage() and trial.progress.received.usage is None,
             "cost_usd": cost_usd,
             "latency_s": round(latency_s, 6),
         }
@@ -127,3 +123,7 @@ class Chronicle:
         self.attempts.append(attempt)
         self.record.event(action, data, step=self.step, attempt=attempt.number)
         return attempt
+
+
+def _counts(usage: Usage) -> dict[str, int]:
+    return {"input": usage.input, "output": usage.output, "reasoning": usage.reasoning, "cached": usage.cached}

@@ -33,7 +33,7 @@ from shoal.core.errors import (
     UpstreamTimeout,
 )
 from shoal.core.event import Record
-from shoal.core.item import Answer
+from shoal.core.item import Answer, Usage
 from shoal.core.label import Label
 from shoal.core.request import Prompt
 from shoal.core.selector import Narrowing
@@ -230,8 +230,9 @@ class Walk:
             # Neither answer nor error: the caller left or `emit` failed. That is no fault of the endpoint, but what
             # it did is booked all the same.
             if answer is None:
-                turn.cost_usd = self._lost_usd(endpoint, trial.progress)
-                self.chronicle.fail(trial, lost, turn.cost_usd)
+                usage = self._lost(trial.progress)
+                turn.cost_usd = _cost_usd(endpoint, usage)
+                self.chronicle.fail(trial, lost, usage, turn.cost_usd)
         if lost is not None:
             turn.report = self._report(lost, trial.progress)
             self._fail(candidate, lost, trial.progress)
@@ -275,13 +276,12 @@ class Walk:
             return None
         return worst_usd(endpoint.price, self.size, output_most(prompt, endpoint) * prompt.sampling.n)
 
-    def _lost_usd(self, endpoint: Endpoint, progress: Progress) -> Decimal | None:
+    def _lost(self, progress: Progress) -> Usage:
+        """Return what a failed attempt used: what it reported, else an estimate of what it read and wrote."""
         if not progress.sent or progress.refused:
-            return ZERO
-        if endpoint.price is None:
-            return None
+            return Usage()
         received = progress.received
-        return endpoint.price.cost_usd(received.usage or estimate(self.size, received.characters))
+        return received.usage or estimate(self.size, received.characters)
 
     def _report(self, error: UpstreamError, progress: Progress) -> Report:
         """Say what a failure tells of the endpoint; a deadline of ours that cut it short tells nothing."""
@@ -360,3 +360,10 @@ class Walk:
             + "; `shoal doctor` shows each endpoint's state",
             detail={"attempts": self.chronicle.tried(), "unable": idle},
         )
+
+
+def _cost_usd(endpoint: Endpoint, usage: Usage) -> Decimal | None:
+    """Return the price of what was used; nothing costs nothing, also where the price is unknown."""
+    if usage == Usage():
+        return ZERO
+    return None if endpoint.price is None else endpoint.price.cost_usd(usage)
