@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 from openai import OpenAI
+
 from running import Running
 
 THREE_STEPS = "三百二十五足す十七は？"
