@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from running import Running, running
 
+from running import Running, running
 from shoal.evaluation.exam import Exam, sit
 from shoal.practice.control import Control
 from shoal.practice.process import read_card
