@@ -23,6 +23,7 @@ from shoal.coordinator.coordinator import Coordinator
 from shoal.coordinator.utility import Stakes, stakes_of
 from shoal.core.clock import Clock
 from shoal.core.endpoint import Endpoint
+from shoal.core.errors import SetupError
 from shoal.core.event import Event
 from shoal.core.label import Label
 from shoal.core.request import Effort
@@ -157,10 +158,17 @@ def line_of(line: RunLine) -> dict[str, Any]:
 
 
 def state_of(loaded: Loaded, chosen: Path | None = None) -> Path:
-    """Return the directory that holds all state, made if it is not there, readable for its owner alone."""
+    """Return the directory that holds all state, made if it is not there, readable for its owner alone.
+
+    Raises:
+        SetupError: there can be no such directory.
+    """
     stated = loaded.settings.instance.state
     state = chosen or (Path(stated).expanduser() if stated else data_dir())
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise SetupError(f"`{state}` cannot hold the state ({error.strerror}); choose another --state") from None
     return state
 
 

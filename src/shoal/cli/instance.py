@@ -7,11 +7,13 @@ same JSON, so a command does not see the difference.
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -52,26 +54,48 @@ def state_dir(shared: Shared) -> Path:
 
 
 def running_url(state: Path) -> str | None:
-    """Return the address of the Shoal that runs on this state directory, or None."""
+    """Return the address of the Shoal that runs on this state directory, or None.
+
+    A notice may outlive its process, and its pid may be somebody else's by now, so the address has to listen too.
+    """
     try:
         notice = orjson.loads((state / NOTICE).read_bytes())
         url = notice["url"]
         os.kill(int(notice["pid"]), 0)
     except (OSError, ValueError, KeyError, TypeError, OverflowError):
         return None
-    return url if isinstance(url, str) and url.startswith("http") else None
+    return url if isinstance(url, str) and _listens(url) else None
+
+
+def _listens(url: str) -> bool:
+    """Whether somebody takes connections at an address of this machine."""
+    try:
+        at = urlsplit(url)
+        with socket.create_connection((at.hostname or "", at.port or 0), timeout=0.5):
+            return True
+    except (OSError, ValueError, OverflowError):
+        return False
 
 
 @asynccontextmanager
 async def notice(state: Path, url: str) -> AsyncIterator[None]:
-    """Leave the address of this process in the state directory for the length of the block."""
+    """Leave the address of this process in the state directory for the length of the block.
+
+    Where another Shoal has done so already and still runs, its notice stays, and commands go on talking to it.
+    """
     path = state / NOTICE
-    path.write_bytes(orjson.dumps({"pid": os.getpid(), "url": url}))
+    other = running_url(state)
+    if other is not None:
+        yield
+        return
+    told = {"pid": os.getpid(), "url": url}
+    path.write_bytes(orjson.dumps(told))
     try:
         yield
     finally:
-        if running_url(state) == url:
-            path.unlink(missing_ok=True)
+        with suppress(OSError, ValueError):
+            if orjson.loads(path.read_bytes()) == told:
+                path.unlink()
 
 
 @asynccontextmanager
@@ -94,7 +118,8 @@ async def open_here(shared: Shared, *, serving: bool = False) -> AsyncIterator[I
         if loaded.settings.practice.enabled is not False:
             pool = None if serving else _practice_beside(state)
             if pool is None:
-                pool = await stack.enter_async_context(PracticePool.start(state if serving else None))
+                told = state if serving and running_url(state) is None else None
+                pool = await stack.enter_async_context(PracticePool.start(told))
             extra = endpoints(pool)
             own_ports = list(pool.ports.values())
         local = await local_entries(loaded, loaded.facts(load_facts()), own_ports)
@@ -174,6 +199,13 @@ async def _remote(url: str) -> AsyncIterator[Backend]:
     key = secret("SHOAL_API_KEY")
     headers = {"authorization": f"Bearer {key}"} if key else {}
     base = url.rstrip("/").removesuffix("/v1")
+    try:
+        at = urlsplit(base)
+        is_address = at.scheme in ("http", "https") and bool(at.hostname) and at.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise SetupError(f"`{url}` is no address of a Shoal; write it like http://127.0.0.1:8400")
     timeout = aiohttp.ClientTimeout(total=None, connect=5)
     async with aiohttp.ClientSession(base, headers=headers, timeout=timeout, trust_env=False) as session:
         yield Remote(base, session)

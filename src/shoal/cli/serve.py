@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ def command(shared: Shared, port: int | None, host: str | None, as_json: bool) -
 
 
 async def _serve(shared: Shared, port: int | None, host: str | None, as_json: bool) -> None:
-    from shoal.cli.instance import notice, open_here
+    from shoal.assembly import state_of
+    from shoal.cli.instance import NOTICE, notice, open_here, running_url
     from shoal.gateway.app import Gateway
     from shoal.gateway.connection import Bounds
     from shoal.gateway.guard import Guard
@@ -53,8 +55,17 @@ async def _serve(shared: Shared, port: int | None, host: str | None, as_json: bo
     guard = Guard(bind, keys=keys, hosts=server.hosts)
     sockets = open_sockets(bind, server.port if port is None else port)
     url = url_of(sockets)
+    state = state_of(loaded, shared.state)
+    other = running_url(state)
+    if other == url:  # the port is ours, so whoever wrote that is gone
+        other = None
+        (state / NOTICE).unlink(missing_ok=True)
     try:
-        async with open_here(shared, serving=True) as instance, notice(instance.state, url):
+        async with open_here(shared, serving=True) as instance, notice(state, url):
+            if other is None:  # whatever is still open here belongs to a process that is gone
+                await instance.ledger.interrupt(datetime.now(UTC))
+            else:
+                click.secho(f"warning: {other} runs on `{state}` too; commands there go on talking to it", err=True)
             app = Gateway(
                 instance.pipeline,
                 models=instance,

@@ -180,13 +180,25 @@ class Ledger:
     async def run(self, run: str) -> RunView | None:
         """Return the story of a run, or None where there is none of that name."""
         events = await self.events(run)
-        return view(events) if events else None
+        if not events:
+            return None
+        found = view(events)
+        if found.status == "running" and await self._store.is_interrupted(run):
+            found.status = "interrupted"
+        return found
 
     async def runs(
         self, limit: int = 20, *, tenant_id: str | None = None, owner: str | None = None
     ) -> tuple[RunLine, ...]:
         """Return the last runs, the newest first; only those of a tenant or an owner where one is given."""
         return tuple(_line(row) for row in await self._store.runs(limit, tenant_id, owner))
+
+    async def interrupt(self, before: datetime) -> int:
+        """Mark runs without an ending that began before; for who knows that nobody else writes here.
+
+        Only the index says so: a run that goes on after all, in a process nobody knew of, ends as it ends.
+        """
+        return await self._store.interrupt(before.isoformat())
 
     async def body(self, run: str, name: str) -> Any | None:
         """Return a body by its hash, or None where it was never kept or is forgotten."""

@@ -155,6 +155,19 @@ class Store:
             query = query.where(table.c.owner == owner)
         return await self._rows(query)
 
+    async def interrupt(self, before: str) -> int:
+        """Mark the runs that began before and have no ending; return how many."""
+        table = schema.runs
+        open_since = (table.c.status == "running") & (table.c.started_at < before)
+        async with self._translated(), self._begin() as connection:
+            done = await connection.execute(update(table).where(open_since).values(status="interrupted"))
+        return int(done.rowcount)
+
+    async def is_interrupted(self, run: str) -> bool:
+        """Return whether a run is marked so."""
+        table = schema.runs
+        return bool(await self._rows(select(table.c.run).where(table.c.run == run, table.c.status == "interrupted")))
+
     async def body(self, run: str, name: str) -> bytes | None:
         """Return a body, or None where it was never kept or is forgotten."""
         table = schema.bodies

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,23 @@ def test_an_owner_finds_its_runs_behind_the_newer_ones_of_others(tmp_path: Path)
     mine, theirs = with_ledger(tmp_path, story)
     assert [line.run for line in mine] == ["run_a"]
     assert [line.run for line in theirs] == ["run_b4", "run_b3"]
+
+
+def test_a_run_without_an_ending_is_interrupted_until_it_ends_after_all(tmp_path: Path) -> None:
+    async def story(ledger: Ledger) -> Any:
+        tell(ledger, "run_done")
+        pen = ledger.record("run_open")
+        pen.event(Act.RUN_STARTED, {"model": "shoal"})
+        await ledger.flush("run_open")
+        marked = await ledger.interrupt(datetime.max.replace(tzinfo=UTC))
+        seen = [(line.run, line.status) for line in await ledger.runs(2)], (await ledger.run("run_open")).status  # type: ignore[union-attr]
+        pen.event(Act.RUN_FINISHED, {"mode": "direct"})
+        await ledger.flush("run_open")
+        return marked, seen, (await ledger.run("run_open")).status, (await ledger.runs(1))[0].status  # type: ignore[union-attr]
+
+    marked, (lines, shown), later, line = with_ledger(tmp_path, story)
+    assert marked == 1 and dict(lines) == {"run_open": "interrupted", "run_done": "finished"}
+    assert shown == "interrupted" and later == line == "finished"
 
 
 def test_a_run_that_nobody_knows_is_none(tmp_path: Path) -> None:
