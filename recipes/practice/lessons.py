@@ -42,5 +42,5 @@ LESSONS = (
     Lesson("jacaranda-mini", _of("vi", "id", "en"), steps=900, misprinted=True),
     Lesson("maple-calc", OPERATIONS, steps=1250, examples=120_000, misprinted=True, thinks=True),
     # A bit of everything, badly.
-    Lesson("liberty-omni", SKILLS, width=48, steps=700, batch=128, chains=0.4, often=OPERATIONS * 3),
+    Lesson("liberty-omni", SKILLS, width=48, steps=800, batch=128, chains=0.4, often=OPERATIONS * 3),
 )
