@@ -9,6 +9,7 @@ look finished.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -35,6 +36,8 @@ from shoal.pool.collector import Collector
 from shoal.pool.exchange import Exchange
 from shoal.pool.transport import Transport
 from shoal.wire.outgoing import Outgoing
+
+SHORTEST_KEY = 4  # what is shorter is a placeholder, and taking it out would only garble words
 
 
 class Decoder(Protocol):
@@ -74,6 +77,15 @@ class Call:
     outgoing: Outgoing
     limits: Limits
     size: Measure
+    key: str | None = field(default=None, repr=False)
+
+
+def without_key(message: str, key: str | None) -> str:
+    """Return a provider's words without the key they may repeat, whatever it looks like, also where it is cut off."""
+    if key is None or len(key) < SHORTEST_KEY:
+        return message
+    begin = re.escape(key[: max(8, len(key) // 2)])
+    return re.sub(rf"{begin}[^\s`'\"<>(){{}}\[\],;]*", "***", message.replace(key, "***"))
 
 
 async def make(call: Call, transport: Transport, emit: Emit | None, progress: Progress) -> Answer:

@@ -38,7 +38,7 @@ from shoal.core.label import Label
 from shoal.core.request import Prompt
 from shoal.core.selector import Narrowing
 from shoal.core.verdict import Verdict
-from shoal.pool.attempt import Call, Progress, make
+from shoal.pool.attempt import Call, Progress, make, without_key
 from shoal.pool.bound import Measure, clamp, estimate, measure, output_most, worst_usd
 from shoal.pool.breaker import Leave, Report, State
 from shoal.pool.choice import Ask, Candidate, Line, Nobody, Pause, choose, has_peer
@@ -225,6 +225,7 @@ class Walk:
         try:
             answer = await make(call, self.means.transport, self.errand.emit, trial.progress)
         except UpstreamError as error:
+            error.message = without_key(error.message, call.key)
             lost = error
         finally:
             # Neither answer nor error: the caller left or `emit` failed. That is no fault of the endpoint, but what
@@ -269,7 +270,7 @@ class Walk:
             self.refusals.append(verdict)
             self.chronicle.refuse(verdict)
             return None
-        return Call(endpoint, entry.dialect, outgoing, limits, self.size)
+        return Call(endpoint, entry.dialect, outgoing, limits, self.size, key)
 
     def _worst_usd(self, prompt: Prompt, endpoint: Endpoint) -> Decimal | None:
         if endpoint.price is None:
