@@ -95,8 +95,10 @@ class Chat:
         exclude = call.headers.get(b"x-shoal-exclude")
         try:
             return self._door.parse(
-                body, run=call.run, owner=call.owner, exclude=None if exclude is None else exclude.decode("latin-1")
+                body, run=call.run, owner=call.owner, exclude=None if exclude is None else exclude.decode("utf-8")
             )
+        except UnicodeDecodeError:  # read in another alphabet it would name, and so exclude, somebody else
+            raise CallerError("`x-shoal-exclude` has to be UTF-8", param="x-shoal-exclude") from None
         except RecursionError:
             raise CallerError("the body is nested too deeply") from None
 

@@ -109,7 +109,7 @@ async def make(call: Call, transport: Transport, emit: Emit | None, progress: Pr
             progress.sent = exchange.sent
             progress.first_byte_s = exchange.first_byte_s
     if emit is None and _is_hollow(answer):
-        raise UnreadableReply("the reply is an answer without anything in it", loss=Loss.UNREADABLE)
+        raise _hollow(call.endpoint, "the reply is an answer without anything in it")
     return answer
 
 
@@ -142,7 +142,7 @@ async def _stream(call: Call, exchange: Exchange, emit: Emit, progress: Progress
         await take(delta)
     answer = progress.received.answer(estimate(call.size, progress.received.characters))
     if not progress.committed and _is_hollow(answer):
-        raise UnreadableReply("the stream ended without anything in it", loss=Loss.UNREADABLE)
+        raise _hollow(call.endpoint, "the stream ended without anything in it")
     await exchange.drain()
     if not progress.committed:
         progress.committed = True
@@ -178,6 +178,16 @@ def _is_hollow(answer: Answer) -> bool:
     return answer.usage.output == 0 and all(
         choice.finish is Finish.STOP and not any(_says(item) for item in choice.items) for choice in answer.choices
     )
+
+
+def _hollow(endpoint: Endpoint, said: str) -> UnreadableReply:
+    """Return the error for an empty answer; one with a closed list of skills fails at what it was never taught.
+
+    That is the prompt's fault: counted as the endpoint's, anybody could take it away from all by asking nonsense.
+    """
+    if endpoint.skills is None:
+        return UnreadableReply(said, loss=Loss.UNREADABLE)
+    return UnreadableReply(f"{said}; it was only taught {', '.join(sorted(endpoint.skills))}", loss=Loss.REQUEST)
 
 
 def _says(item: Item) -> bool:

@@ -86,6 +86,9 @@ def parse_request(
     for name in ("functions", "function_call"):
         if fields.get(name) is not None:
             raise refuse(name, "is no longer taken; use `tools` and `tool_choice`")
+    for name in fields:
+        if name != "shoal" and name.strip().casefold() == "shoal":  # passed on, what it narrows would be lost
+            raise refuse(name, "is written `shoal`, in small letters")
     model = text(fields, "model", longest=256)
     if model is None:
         raise refuse("model", "is required; `GET /v1/models` lists the names, and `shoal` chooses by itself")

@@ -234,6 +234,18 @@ def test_repeated_exclude_headers_all_count() -> None:
     assert orjson.loads(sent[1]["body"])["model"] == "host:US,host:CN"
 
 
+def test_an_exclude_header_is_read_as_utf_8_or_not_at_all() -> None:
+    def with_exclude(value: bytes) -> Reply:
+        reply = call(
+            gateway(), "/v1/chat/completions", "POST", b'{"ask":"x"}', {"x-shoal-exclude": value.decode("latin-1")}
+        )
+        assert reply is not None
+        return reply
+
+    assert with_exclude("operator:회사*".encode()).value["model"] == "operator:회사*"
+    assert with_exclude(b"operator:\xff").status == 400
+
+
 def test_two_hosts_are_refused() -> None:
     assert got(gateway(), "/", headers={"host": "evil.com"}).status == 400
 

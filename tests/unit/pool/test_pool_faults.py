@@ -10,6 +10,7 @@ import pytest
 from fake_pool import data_of, sail, sea
 from fakes import Notes
 from shoal.core.errors import (
+    CallerError,
     Loss,
     NoAbleEndpoint,
     StreamLost,
@@ -156,5 +157,17 @@ def test_answers_without_anything_in_them_are_no_answers() -> None:
         s.world.providers["p0/m0"].mind = lambda body, random: ""
         for streamed in (False, True):
             assert (await s.follow(seen=[] if streamed else None)).endpoint.id == "p1/m1"
+
+    sail(story)
+
+
+def test_nonsense_asked_of_a_model_with_few_skills_does_not_take_it_from_others() -> None:
+    async def story() -> None:
+        s = sea(None, skills=frozenset({"add"}))
+        s.world.providers["p0/m0"].mind = lambda body, random: ""
+        for _ in range(12):
+            with pytest.raises(CallerError, match="only taught add"):
+                await s.follow()
+        assert s.pool.ailment("p0/m0") is None
 
     sail(story)

@@ -324,6 +324,11 @@ def test_a_wrong_header_is_named() -> None:
     assert refused(headers={"x-shoal-exclude": "host:US,nonsense"}).param == "x-shoal-exclude[1]"
 
 
+@pytest.mark.parametrize("name", ["Shoal", "SHOAL", " shoal"])
+def test_our_own_field_in_other_letters_is_refused_instead_of_lost(name: str) -> None:
+    assert refused(None, None, **{name: {"only": ["host:KR"]}}).param == name
+
+
 def test_many_unknown_fields_are_refused() -> None:
     assert "unknown fields" in refused(None, None, **{f"field_{i}": i for i in range(65)}).message
 
