@@ -141,6 +141,10 @@ class Connection(HttpToolsProtocol):
         self.pipeline.clear()
         super().connection_lost(exc)
         self._unset_keepalive_if_required()
+        # A cycle and its connection hold each other: let go of it, or bodies wait for the garbage collector.
+        self.cycle = None  # type: ignore[assignment]  # as before the first request
+        self.scope = None  # type: ignore[assignment]
+        self.headers = []
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, unless this connection only waits for the client to stop sending."""
