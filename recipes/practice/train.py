@@ -1,7 +1,8 @@
 """Train the practice pool from scratch: `python recipes/practice/train.py [--only NAME]`.
 
 Read from top to bottom: how wrong a batch is, one step of learning, how many answers are right, one model, all models.
-Seeds are fixed and one model uses one core, so that the same machine gives the same weights again.
+Seeds are fixed and each model is held on one core, so that the same machine gives the same weights again: with two
+cores to choose from, XLA cuts its sums differently and the last bits differ.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
 from random import Random
 
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
@@ -145,6 +147,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", metavar="NAME", action="append", help="train this model alone, in this process")
     parser.add_argument("--side-by-side", type=int, default=2, metavar="N", help="models trained at once (default 2)")
+    parser.add_argument("--core", type=int, help="the core that --only keeps to (default: the first)")
     parser.add_argument("--into", type=Path, default=WEIGHTS, metavar="DIR", help="where the weights go")
     chosen = parser.parse_args()
     names = [lesson.name for lesson in LESSONS]
@@ -153,6 +156,8 @@ def main() -> int:
         parser.error(f"no lesson `{min(unknown)}`: choose from {', '.join(names)}")
     chosen.into.mkdir(parents=True, exist_ok=True)
     if chosen.only:
+        if sys.platform == "linux":
+            os.sched_setaffinity(0, {chosen.core if chosen.core is not None else min(os.sched_getaffinity(0))})
         for lesson in LESSONS:
             if lesson.name in chosen.only:
                 train(lesson).save(chosen.into / f"{lesson.name}.npz")
@@ -163,10 +168,17 @@ def main() -> int:
 def train_all(names: list[str], side_by_side: int, into: Path) -> int:
     """Train every model, each in a process of its own; says after each how much time is left."""
     began, done = time.monotonic(), 0
+    free: SimpleQueue[int] = SimpleQueue()
+    cores = sorted(os.sched_getaffinity(0)) if sys.platform == "linux" else [0]
+    for turn in range(side_by_side):
+        free.put(cores[turn % len(cores)])
 
     def one(name: str) -> int:
         nonlocal done
-        code = subprocess.run([sys.executable, __file__, "--only", name, "--into", str(into)], check=False).returncode
+        core = free.get()
+        command = [sys.executable, __file__, "--only", name, "--core", str(core), "--into", str(into)]
+        code = subprocess.run(command, check=False).returncode
+        free.put(core)
         done += 1
         spent = time.monotonic() - began
         left = spent / done * (len(names) - done)
