@@ -95,7 +95,7 @@ def shoal(ctx: click.Context, config: Path | None, state: Path | None, url: str 
 
 def main() -> None:
     """Run the command line; whatever goes wrong becomes one line on stderr and exit code 1."""
-    from shoal.core.errors import ShoalError
+    from shoal.core.errors import SetupError, ShoalError
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -119,6 +119,10 @@ def main() -> None:
 
         if debugging():
             raise
+        if isinstance(error, OSError) and error.strerror:  # the machine's, not ours
+            where = f"`{error.filename}`: " if error.filename else ""
+            report(SetupError(f"{where}{error.strerror}; look at the disk and the rights to it"))
+            sys.exit(1)
         report(Unexpected(error))
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)

@@ -96,7 +96,9 @@ async def _readiness(child: Process, errors: asyncio.Task[str]) -> dict[str, Any
         raise SetupError(f"the practice pool was not ready after {READY_S:g} s") from None
     if not line:
         await child.wait()
-        raise SetupError(f"the practice pool did not start: {await errors or f'exit status {child.returncode}'}")
+        said = (await errors).strip().splitlines()
+        cause = said[-1].strip() if said else f"exit status {child.returncode}"
+        raise SetupError(f"the practice pool did not start: {cause}")
     ready: dict[str, Any] = orjson.loads(line)
     return ready
 

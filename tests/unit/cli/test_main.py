@@ -87,6 +87,12 @@ def test_a_fault_of_ours_is_one_line_that_asks_for_a_report(
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "internal_error"
 
 
+def test_a_full_disk_is_no_fault_of_ours(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert run_failing(monkeypatch, OSError(28, "No space left on device", "/state/serve.json")) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: `/state/serve.json`: No space left on device") and "fault" not in said
+
+
 def test_who_debugs_sees_the_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOAL_DEBUG", "1")
     with pytest.raises(KeyError):
