@@ -86,6 +86,8 @@ class Store:
         try:
             if self._path is not None:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
+                if not self._path.exists():  # it holds what people wrote; SQLite gives its other files the same mode
+                    self._path.touch(mode=0o600)
             self._engine = create_async_engine(self._url)
             event.listen(self._engine.sync_engine, "connect", _prepare)
             dialect = self._engine.sync_engine.dialect

@@ -140,6 +140,19 @@ def test_a_run_that_nobody_knows_is_none(tmp_path: Path) -> None:
     assert with_ledger(tmp_path, lambda ledger: ledger.run("run_none")) is None
 
 
+def test_what_people_wrote_can_be_read_by_its_owner_alone(tmp_path: Path) -> None:
+    async def story(ledger: Ledger) -> Any:
+        tell(ledger, "run_a")
+        await ledger.flush("run_a")
+        return modes()
+
+    def modes() -> dict[str, int]:
+        return {path.name: path.stat().st_mode & 0o077 for path in tmp_path.rglob("*") if path.is_file()}
+
+    found = with_ledger(tmp_path, story)
+    assert found and not any(found.values()), found
+
+
 def test_bodies_are_kept_by_their_hash(tmp_path: Path) -> None:
     async def story(ledger: Ledger) -> Any:
         record = ledger.record("run_a")
