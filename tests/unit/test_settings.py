@@ -157,6 +157,7 @@ REFUSED = [
     ("[[provider]]\n", "shoal.toml:1: `provider[0].id`: `id` is missing"),
     ('[[provider]]\nid = "a"\n[[provider]]\nid = "b"\nx = 1\n', "shoal.toml:5: `provider[1].x`: there is no key `x`"),
     ('[[provider]]\nid = "shoal"\n', "shoal.toml:2: `provider[0].id`: `shoal` is no provider name"),
+    ('[[provider]]\nid = "practice"\n', "shoal.toml:2: `provider[0].id`: `practice` is no provider name"),
     ('[[provider]]\nid = "a"\nconcurrency = 0\n', "shoal.toml:3: `provider[0].concurrency`: expected `int` >= 1"),
     ('[[provider]]\nid = "a"\nkey_env = "A"\nkey_file = "b"\n', "shoal.toml:4: `provider[0].key_file`: a key comes"),
     ('[[provider]]\nid = "a"\nkey_env = "my key"\n', "shoal.toml:3: `provider[0].key_env`: this is the name of an"),

@@ -9,6 +9,7 @@ from ipaddress import ip_address
 
 from shoal.catalogue.checks import PROVIDER_ID, WIRE, Finding, is_reserved, url_fault
 from shoal.catalogue.countries import is_country
+from shoal.catalogue.snapshot import PRACTICE
 from shoal.core.errors import CallerError
 from shoal.core.selector import parse
 from shoal.settings.credentials import name_fault
@@ -64,8 +65,9 @@ def is_loopback_host(host: str) -> bool:
 
 
 def _provider_faults(row: ProviderSection) -> Iterator[Finding]:
-    if not PROVIDER_ID.fullmatch(row.id) or is_reserved(row.id):
-        yield "id", f"`{row.id}` is no provider name (small letters, digits, `.`, `_`, `-`, not `shoal`)"
+    if not PROVIDER_ID.fullmatch(row.id) or is_reserved(row.id) or row.id == PRACTICE:
+        kinds = f"small letters, digits, `.`, `_`, `-`, not `shoal` or `{PRACTICE}`"
+        yield "id", f"`{row.id}` is no provider name ({kinds})"
     if row.key_env is not None and row.key_file is not None:
         yield "key_file", "a key comes from one place: keep `key_env` or `key_file`"
     if row.key_env is not None and (fault := name_fault(row.key_env)):
