@@ -28,7 +28,7 @@ from shoal.core.request import (
 )
 from shoal.core.selector import Narrowing, Selector, parse
 from shoal.wire.door_fields import flag, kind_of, listed, mapped, number, object_in, refuse, text, whole
-from shoal.wire.door_messages import items_in
+from shoal.wire.door_messages import MAX_MESSAGES, items_in
 from shoal.wire.door_reply import ChatChunks, Finished, encode_reply
 
 MAX_TOKENS = 10_000_000
@@ -82,6 +82,10 @@ def parse_request(
     Raises:
         CallerError: the body has to change; `param` says where.
     """
+    # Before parsing: a hundred thousand messages are refused anyway, and leave the allocator in pieces. A quote in a
+    # string is escaped, so only keys (and the rare value) are counted; tools may have parameters called `role`.
+    if body.count(b'"role"') > 2 * MAX_MESSAGES:
+        raise refuse("messages", f"holds more than {MAX_MESSAGES:,} items")
     fields = object_in(body)
     for name in ("functions", "function_call"):
         if fields.get(name) is not None:
