@@ -28,6 +28,7 @@ holds. `shoal config check` reads it and says what is wrong, with file, line and
 
 No secret stands in this file: it names the environment variable or the file that holds one. An unknown key is an
 error. State is kept in `SHOAL_STATE`, or `$XDG_DATA_HOME/shoal`, or `~/.local/share/shoal`.
+`SHOAL_DEBUG=1` shows a fault of Shoal's own in full instead of in one line.
 
 This page is made by `tools/settings_reference.py`.
 """

@@ -33,8 +33,13 @@ def command(shared: Shared, only: tuple[str, ...], without: tuple[str, ...], eve
     shoal models --all --without operator-country:US
     """
     from shoal.cli.show import print_json
+    from shoal.core.errors import CallerError
     from shoal.core.selector import Narrowing, parse
 
+    if shared.url is not None:
+        raise CallerError(
+            f"`shoal models` reads settings, so it runs where that Shoal runs; its names are at {shared.url}/v1/models"
+        )
     narrowing = Narrowing(tuple(map(parse, only)), tuple(map(parse, without)))
     endpoints = catalogue_endpoints(shared) if everything else asyncio.run(_pool(shared))
     kept = [e for e in endpoints if narrowing.objection(e) is None]

@@ -10,9 +10,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from shoal.cli import add, config, init
+from shoal.cli import add, config, init, models
 from shoal.cli.main import Shared
-from shoal.core.errors import SetupError
+from shoal.core.errors import CallerError, SetupError
 from shoal.settings import Loaded, Settings, load
 
 
@@ -178,3 +178,9 @@ def test_a_rule_that_names_nobody_is_doubted_aloud(file: Path) -> None:
     assert said.exit_code == 0 and "warning: `policy.deny[0]`: `developer:moonshot` names nobody" in said.output
     told = json.loads(run(config.command, file, "check", "--json").output)
     assert len(told["doubts"]) == 1 and "developer:moonshot" in told["doubts"][0]
+
+
+def test_models_of_another_address_are_not_mistaken_for_the_ones_here(file: Path) -> None:
+    shared = Shared(config=file, state=file.parent / "state", url="http://127.0.0.1:1")
+    with pytest.raises(CallerError, match="127.0.0.1:1/v1/models"):
+        CliRunner().invoke(models.command, [], obj=shared, catch_exceptions=False)
