@@ -288,8 +288,8 @@ def wire(
     )
 
 
-def _explained(events: Sequence[Event]) -> Mapping[str, Any]:
-    return view(events).as_dict()
+def _explained(events: Sequence[Event], texts: Mapping[str, Any]) -> Mapping[str, Any]:
+    return view(events, texts).as_dict()
 
 
 async def _expire_forever(ledger: Ledger, clock: Clock) -> None:

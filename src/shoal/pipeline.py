@@ -136,6 +136,7 @@ class Pen:
     clock: Clock
     request: Request
     events: list[Event] = field(default_factory=list)
+    texts: dict[str, Any] = field(default_factory=dict)
     calls: int = 0
     usage: Usage = Usage()
     cost_usd: Decimal | None = Decimal(0)
@@ -168,8 +169,15 @@ class Pen:
         return {"cost_usd": self.cost_usd, "input_tokens": self.usage.input, "output_tokens": self.usage.output}
 
     def body(self, value: Any) -> str:
-        """Hand the body on."""
-        return self.inner.body(value)
+        """Hand the body on, and keep it at hand where the client wants the run told."""
+        name = self.inner.body(value)
+        if self.request.explain:
+            self.texts[name] = value
+        return name
+
+    def fail(self, code: str, status: int, message: str) -> None:
+        """Note how the run failed; the message is a body, since a provider's own words may repeat the prompt."""
+        self.event(Act.RUN_FAILED, {"code": code, "status": status, "error": self.body(message)} | self.spent())
 
 
 class Pipeline:
@@ -186,7 +194,7 @@ class Pipeline:
         journal: Journal,
         clock: Clock,
         defaults: Defaults,
-        view: Callable[[Sequence[Event]], Mapping[str, Any]],
+        view: Callable[[Sequence[Event], Mapping[str, Any]], Mapping[str, Any]],
     ) -> None:
         self.resolver = resolver
         self._labeller = labeller
@@ -260,13 +268,10 @@ class Pipeline:
             pen.event(Act.RUN_CANCELLED, {"reason": "the client left", **pen.spent()})
             raise
         except ShoalError as error:
-            pen.event(
-                Act.RUN_FAILED, {"code": error.code, "status": error.status, "error": error.message} | pen.spent()
-            )
+            pen.fail(error.code, error.status, error.message)
             raise
         except Exception as error:
-            fault = {"code": "internal_error", "status": 500, "error": type(error).__name__}
-            pen.event(Act.RUN_FAILED, fault | pen.spent())
+            pen.fail("internal_error", 500, type(error).__name__)
             raise
         finally:
             if self._journal.healthy:
@@ -329,7 +334,7 @@ class Pipeline:
                 "reason": outcome.reason,
             },
         )
-        explain = self._view(pen.events) if request.explain else None
+        explain = self._view(pen.events, pen.texts) if request.explain else None
         return Completed(
             outcome.answer, request.run, outcome.template, served_by, self._policy.version, usage, cost, shoal, explain
         )

@@ -52,6 +52,13 @@ def test_every_field_of_every_event_is_documented(several: list[History]) -> Non
     }
 
 
+def test_no_event_holds_what_was_said(several: list[History]) -> None:
+    words = (b"tell me about", *(word.encode() for word in ("reef", "kelp", "gull")))  # the prompts, and the parrot
+    for history in several:
+        for line in fingerprint(history):
+            assert not any(word in line for word in words), line
+
+
 def test_the_checkers_can_fail(several: list[History]) -> None:
     from dataclasses import replace
 

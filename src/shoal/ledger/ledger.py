@@ -182,7 +182,8 @@ class Ledger:
         events = await self.events(run)
         if not events:
             return None
-        found = view(events)
+        errors = {e.data["error"] for e in events if "error" in e.data}
+        found = view(events, {name: await self.body(run, name) for name in sorted(errors)})
         if found.status == "running" and await self._store.is_interrupted(run):
             found.status = "interrupted"
         return found

@@ -8,7 +8,7 @@ while `spent_usd` still says what is known.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from shoal.core.event import Act, Event
 
 ZERO = Decimal(0)
+UNTOLD = "its text is not kept"
 RUN_STATUS: Mapping[Act, str] = {
     Act.RUN_FINISHED: "finished",
     Act.RUN_FAILED: "failed",
@@ -171,12 +172,15 @@ class RunView:
         }
 
 
-def view(events: Sequence[Event]) -> RunView:
-    """Return the story that the events of one run tell; it may still be going on."""
+def view(events: Sequence[Event], texts: Mapping[str, Any] | None = None) -> RunView:
+    """Return the story that the events of one run tell; it may still be going on.
+
+    Events name what went wrong by hash; `texts` are the bodies that are kept, and what is not among them stays untold.
+    """
     first = events[0]
     seen = RunView(first.run, first.tenant_id, first.at)
     steps: dict[str, StepView] = {}
-    for event in events:
+    for event in (_worded(event, texts or {}) for event in events):
         if event.action is Act.ENDPOINT_CHANGED:
             seen.changes.append({"step": event.step, **event.data})
         elif event.step is not None:
@@ -188,6 +192,14 @@ def view(events: Sequence[Event]) -> RunView:
             _tell_run(seen, steps, event)
     seen.steps = list(steps.values())
     return seen
+
+
+def _worded(event: Event, texts: Mapping[str, Any]) -> Event:
+    """Return the event with its error in words; an error whose body is not kept is said to be so."""
+    if "error" not in event.data:
+        return event
+    said = texts.get(event.data["error"])
+    return replace(event, data={**event.data, "error": UNTOLD if said is None else str(said)})
 
 
 def _tell_run(seen: RunView, steps: dict[str, StepView], event: Event) -> None:

@@ -76,7 +76,7 @@ FIELDS: Mapping[Act, Mapping[str, str]] = {
     Act.ATTEMPT_FAILED: {
         "endpoint": "who failed",
         "loss": "what that says about the endpoint: transient, scarce, account, withdrawn, request, unreadable",
-        "error": "what happened, for a person",
+        "error": "hash of the body that says what happened",
         "status": "the provider's HTTP status, or null",
         "sent": "whether the request had left",
         "committed": "whether content had reached the client",
@@ -98,7 +98,7 @@ FIELDS: Mapping[Act, Mapping[str, str]] = {
         "output": "hash of the output's body",
         "attempts": "how many it took",
     },
-    Act.STEP_FAILED: {"code": "the stable name of the error", "error": "what happened, for a person"},
+    Act.STEP_FAILED: {"code": "the stable name of the error", "error": "hash of the body that says what happened"},
     Act.STEP_REVIEWED: {"review": "`ACCEPT`, `REVISE` or `UNSURE`"},
     Act.RUN_CANCELLED: {"reason": "why nobody waits for the answer any more", **SPENT},
     Act.RUN_FINISHED: {
@@ -111,7 +111,7 @@ FIELDS: Mapping[Act, Mapping[str, str]] = {
     Act.RUN_FAILED: {
         "code": "the stable name of the error",
         "status": "the HTTP status the client got",
-        "error": "what happened, for a person",
+        "error": "hash of the body that says what happened",
         **SPENT,
     },
     Act.ENDPOINT_CHANGED: {

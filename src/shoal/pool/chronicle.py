@@ -88,7 +88,7 @@ class Chronicle:
         data = {
             "endpoint": trial.endpoint,
             "loss": loss,
-            "error": message,
+            "error": self.record.body(message),  # a provider may repeat in it what it was asked
             "status": status,
             "sent": trial.progress.sent,
             "committed": trial.progress.committed,

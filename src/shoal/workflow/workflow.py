@@ -214,7 +214,9 @@ class _Run:
             raise
         except ShoalError as error:
             self._errors[step.id] = error
-            self._record.event(Act.STEP_FAILED, {"code": error.code, "error": error.message}, step=step.id)
+            self._record.event(
+                Act.STEP_FAILED, {"code": error.code, "error": self._record.body(error.message)}, step=step.id
+            )
             return Result(step.id, error=error.message, label=label, cost_usd=None)
         return self._result(step, served, label, self._clock.monotonic() - started)
 
@@ -245,7 +247,9 @@ class _Run:
         error = self._errors[broken]
         self._errors[step.id] = error
         self._record.event(
-            Act.STEP_FAILED, {"code": error.code, "error": f"step `{broken}` has no output"}, step=step.id
+            Act.STEP_FAILED,
+            {"code": error.code, "error": self._record.body(f"step `{broken}` has no output")},
+            step=step.id,
         )
         return Result(step.id, error=error.message)
 

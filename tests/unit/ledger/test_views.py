@@ -93,12 +93,14 @@ def test_verdicts_reviews_and_errors_are_told() -> None:
                 None,
             ),
             (Act.STEP_REVIEWED, {"review": "ACCEPT"}, "check", None),
-            (Act.STEP_FAILED, {"code": "no_able_endpoint", "error": "none left"}, "solve", None),
-            (Act.RUN_FAILED, {"code": "no_able_endpoint", "status": 503}, None, None),
-        )
+            (Act.STEP_FAILED, {"code": "no_able_endpoint", "error": "hash-1"}, "solve", None),
+            (Act.RUN_FAILED, {"code": "no_able_endpoint", "status": 503, "error": "hash-2"}, None, None),
+        ),
+        {"hash-1": "none left"},
     ).as_dict()
     assert seen["label"] == {"personal": True} and seen["candidates"]["refused"][0]["rules"] == ["deny host:US"]
     assert seen["steps"][0]["review"] == "ACCEPT" and seen["steps"][1]["error"] == "none left"
+    assert seen["end"]["error"] == "its text is not kept"
     assert seen["status"] == "failed" and seen["end"]["status"] == 503
 
 
