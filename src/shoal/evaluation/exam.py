@@ -36,6 +36,7 @@ class Reply:
     cost_usd: Decimal = Decimal(0)
     served_by: str = ""
     error: str = ""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,9 @@ async def ask(session: aiohttp.ClientSession, model: str, question: Question, sh
     except orjson.JSONDecodeError:
         return Reply(question, None, status, False, latency, error="unreadable")
     if status != 200:
-        return Reply(question, None, status, False, latency, error=str(reply.get("error", {}).get("code")))
+        error = reply.get("error", {})
+        detail = f"{error.get('message')} {error.get('shoal')}"
+        return Reply(question, None, status, False, latency, error=str(error.get("code")), detail=detail)
     text = reply["choices"][0]["message"]["content"] or ""
     inner = reply["usage"].get("shoal") or {}
     return Reply(

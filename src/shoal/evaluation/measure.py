@@ -1,6 +1,6 @@
 """`make measure`: the figures we state, measured again and written with what they were measured on.
 
-    python -m shoal.evaluation.measure [--only overhead|decision|start|practice ...] [--questions 1000] [--out FILE]
+    python -m shoal.evaluation.measure [--only overhead|decision|start|practice|outage ...] [--questions N] [--out FILE]
 
 Ratios within one run are what to compare; absolute times depend on the machine and its neighbours.
 """
@@ -28,6 +28,7 @@ from typing import Any
 from shoal.evaluation.exam import Exam, sit
 from shoal.evaluation.instance import serving
 from shoal.evaluation.load import Load, drive, upstream
+from shoal.evaluation.outage import outages
 
 OUT = Path("docs/reports/measure.json")
 FIXED = """
@@ -250,7 +251,7 @@ def _weights() -> str:
 def main() -> int:
     """Measure, print and write the report."""
     parser = argparse.ArgumentParser(prog="python -m shoal.evaluation.measure", description=__doc__.splitlines()[0])
-    parser.add_argument("--only", nargs="*", default=["overhead", "decision", "start", "practice"])
+    parser.add_argument("--only", nargs="*", default=["overhead", "decision", "start", "practice", "outage"])
     parser.add_argument("--questions", type=int, default=1000, help="questions of the mixed suite (default 1000)")
     parser.add_argument("--out", type=Path, default=OUT)
     chosen = parser.parse_args()
@@ -264,6 +265,7 @@ def main() -> int:
         "decision": decision,
         "start": start,
         "practice": lambda: practice(chosen.questions, progress),
+        "outage": outages,
     }
     report: dict[str, Any] = json.loads(chosen.out.read_text()) if chosen.out.exists() else {}
     for name in chosen.only:

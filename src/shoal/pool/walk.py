@@ -49,7 +49,6 @@ from shoal.pool.retry import PATIENCE_S, Again, decide, deposit, withdraw
 from shoal.pool.transport import Transport
 
 ZERO = Decimal(0)
-LINE_S = 10.0  # how long a request stands in line for the best endpoints before it takes any that is free
 CALM_EFFORTS = (None, "none", "minimal")
 
 
@@ -109,7 +108,6 @@ class Walk:
     chronicle: Chronicle = field(init=False)
     started: float = field(init=False)
     paused_s: float = 0.0
-    queued_s: float = 0.0
     failures: list[UpstreamError] = field(default_factory=list)
     refusals: list[Verdict] = field(default_factory=list)
     unfit: ShoalError | None = None
@@ -128,7 +126,7 @@ class Walk:
         while True:
             now = self.means.clock.monotonic()
             left_s = self._left_s(now)
-            match choose(self.candidates, now, anyone=self.queued_s >= LINE_S):
+            match choose(self.candidates, now):
                 case Ask(candidate):
                     seated = candidate if candidate.entry.limiter.take() else None
                 case Line(candidates):
@@ -153,13 +151,8 @@ class Walk:
         return deadline - now
 
     async def _queue(self, candidates: Sequence[Candidate], left_s: float | None) -> Candidate | None:
-        """Stand in line, but not for ever as long as a lesser endpoint may be free."""
-        began = self.means.clock.monotonic()
-        patience_s = LINE_S - self.queued_s if self.queued_s < LINE_S else None
-        limiter = await wait_for_seat(
-            [c.entry.limiter for c in candidates], min((s for s in (left_s, patience_s) if s is not None), default=None)
-        )
-        self.queued_s += self.means.clock.monotonic() - began
+        """Stand in line for as long as the deadline lets the request."""
+        limiter = await wait_for_seat([c.entry.limiter for c in candidates], left_s)
         return next((c for c in candidates if c.entry.limiter is limiter), None)
 
     async def _pause(self, seconds: float, left_s: float | None) -> None:

@@ -65,6 +65,30 @@ def test_an_error_lists_its_grounds(capsys: pytest.CaptureFixture[str], monkeypa
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "nothing_permitted"
 
 
+def test_grounds_that_many_share_are_told_once(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"endpoint": f"practice/{n}", "rules": ["only host:AQ"], "reason": "ask without it"} for n in "abcde"]
+    masks = [{"endpoint": "practice/f", "mask": "health", "reason": "its breaker is open"}]
+    monkeypatch.setattr(sys, "argv", ["shoal", "ask"])
+    report(NothingPermitted("all are forbidden", detail={"candidates": rows, "objections": masks}))
+    said = capsys.readouterr().err.splitlines()[1:]
+    assert said == [
+        "  practice/a, practice/b, practice/c and 2 more: ask without it",
+        "  practice/f: health: its breaker is open",
+    ]
+
+
+def test_a_wrong_command_line_is_json_too_where_json_is_asked_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["shoal", "docter", "--json"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "did you mean `shoal doctor`?" in json.loads(capsys.readouterr().out)["error"]["message"]
+
+
 def run_failing(monkeypatch: pytest.MonkeyPatch, error: Exception, *words: str) -> int | str | None:
     def fails(*_: object, **__: object) -> None:
         raise error

@@ -66,6 +66,14 @@ def test_a_step_says_where_it_went_why_and_who_could_not() -> None:
     assert "not practice/c: capability: it was not taught add" in text
 
 
+def test_a_step_tells_first_who_was_lost_then_who_answered_and_whom_the_reasons_are_of() -> None:
+    lost = {"endpoint": "practice/a", "status": "failed", "loss": "transient", "error": "it went away"}
+    done = {"endpoint": "practice/b", "status": "succeeded"}
+    text = told(step("s", endpoint="practice/b", attempts=[lost, done]))
+    assert text.index("failed practice/a transient") < text.index("-> practice/b")
+    assert "why practice/a first: belief 0.990" in text
+
+
 def test_the_same_reasons_are_told_once() -> None:
     text = told(step("r1"), step("r2"), step("w", objections=[]))
     assert text.count("it was not taught add") == 1 and "as for r1" in text

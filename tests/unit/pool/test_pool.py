@@ -38,7 +38,7 @@ def test_only_quick_failures_are_tried_again_on_the_same_endpoint_and_only_witho
         assert [a.endpoint for a in (await alone.follow()).attempts] == ["p0/m0", "p0/m0"]
         refused = sea(first(1, Fault.REFUSE), None, beliefs=(0.9, 0.2))
         assert [a.endpoint for a in (await refused.follow()).attempts] == ["p0/m0", "p1/m1"]
-        peers = sea(first(1, Fault.E500), None, beliefs=(0.9, 0.85))
+        peers = sea(first(1, Fault.E500), None, beliefs=(0.9, 0.88))
         assert [a.endpoint for a in (await peers.follow()).attempts] == ["p0/m0", "p1/m1"]
 
     sail(story)
@@ -372,7 +372,7 @@ def test_calls_at_once_stay_within_the_limit_and_the_rest_wait_in_line() -> None
 
 def test_a_busy_endpoint_hands_over_to_a_peer_but_not_to_a_bungler() -> None:
     async def story() -> None:
-        s = sea(None, None, None, limits=replace(QUICK, concurrency=2), beliefs=(0.9, 0.8, 0.3))
+        s = sea(None, None, None, limits=replace(QUICK, concurrency=2), beliefs=(0.9, 0.88, 0.7))
         served = await asyncio.gather(*(s.follow() for _ in range(12)))
         asked = {r.endpoint.id for r in served}
         assert asked == {"p0/m0", "p1/m1"}
@@ -380,14 +380,14 @@ def test_a_busy_endpoint_hands_over_to_a_peer_but_not_to_a_bungler() -> None:
     sail(story)
 
 
-def test_nobody_stands_in_line_for_ever_while_a_lesser_endpoint_is_free() -> None:
+def test_a_lesser_endpoint_is_asked_only_once_the_better_one_has_failed() -> None:
     async def story() -> None:
         s = sea(always(Fault.HANG), None, limits=replace(QUICK, concurrency=1, first_byte_s=60), beliefs=(0.9, 0.3))
         began = s.clock.monotonic()
         first_one = asyncio.create_task(s.follow())
         await asyncio.sleep(0.1)
         assert (await s.follow()).endpoint.id == "p1/m1"
-        assert 10 <= s.clock.monotonic() - began < 12
+        assert s.clock.monotonic() - began >= 60  # the hang was noticed, and only then was the lesser one good enough
         first_one.cancel()
         await asyncio.wait([first_one])
 
