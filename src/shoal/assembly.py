@@ -280,7 +280,7 @@ def wire(
         labeller=Labels(),
         policy=policy,
         reader=coordinator,
-        worker=Workflow(coordinator, Binder(policy, coordinator, vitals), pool, clock),
+        runner=Workflow(coordinator, Binder(policy, coordinator, vitals), pool, clock),
         journal=journal,
         clock=clock,
         defaults=defaults,

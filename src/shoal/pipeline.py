@@ -84,7 +84,7 @@ class Reader(Protocol):
     def unable(self, endpoint: Endpoint, need: Any, features: Features) -> str | None: ...
 
 
-class Worker(Protocol):
+class Runner(Protocol):
     """Runs a request to its answer."""
 
     async def run(
@@ -190,7 +190,7 @@ class Pipeline:
         labeller: Labeller,
         policy: Policy,
         reader: Reader,
-        worker: Worker,
+        runner: Runner,
         journal: Journal,
         clock: Clock,
         defaults: Defaults,
@@ -200,7 +200,7 @@ class Pipeline:
         self._labeller = labeller
         self._policy = policy
         self._reader = reader
-        self._worker = worker
+        self._runner = runner
         self._journal = journal
         self._clock = clock
         self._defaults = defaults
@@ -254,7 +254,7 @@ class Pipeline:
         effort = request.effort if selected.effort in (None, Effort.AUTO) else selected.effort
         state = State(request, features, permits, effort, asked_by_name)
         account = Account(request.budget_usd if request.budget_usd is not None else self._defaults.budget_usd)
-        outcome = await self._worker.run(
+        outcome = await self._runner.run(
             state, record=pen, account=account, deadline=self._deadline(request), emit=emit
         )
         return self._completed(request, pen, outcome)

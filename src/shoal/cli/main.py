@@ -95,7 +95,7 @@ def shoal(ctx: click.Context, config: Path | None, state: Path | None, url: str 
 
 def main() -> None:
     """Run the command line; whatever goes wrong becomes one line on stderr and exit code 1."""
-    from shoal.core.errors import SetupError, ShoalError
+    from shoal.core.errors import CallerError, SetupError, ShoalError
 
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -106,7 +106,10 @@ def main() -> None:
         click.echo("stopped", err=True)
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        if "--json" in sys.argv:
+            report(CallerError(error.format_message()))
+        else:
+            error.show()
         sys.exit(error.exit_code)
     except ShoalError as error:
         report(error)
@@ -148,13 +151,23 @@ def report(error: Any) -> None:
     """Print an error as every command does: what went wrong and, where there is a list, the first grounds."""
     import orjson
 
+    from shoal.cli.show import few
+
     if "--json" in sys.argv:
         shown = {"error": {"code": error.code, "message": error.message, "shoal": dict(error.detail)}}
         click.echo(orjson.dumps(shown, default=str).decode())
         return
     click.secho("error: ", fg="red", bold=True, nl=False, err=True)
     click.echo(error.message, err=True)
-    for row in list(error.detail.get("candidates", ()))[:8]:
-        click.echo(f"  {row['endpoint']}: {row.get('reason') or ', '.join(row['rules'])}", err=True)
-    for row in list(error.detail.get("objections", ()))[:8]:
-        click.echo(f"  {row['endpoint']}: {row['mask']}: {row['reason']}", err=True)
+    for reason, endpoints in list(_grounds(error.detail).items())[:8]:
+        click.echo(f"  {few(endpoints, 3)}: {reason}", err=True)
+
+
+def _grounds(detail: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return each reason once, with the endpoints it took away."""
+    grouped: dict[str, list[str]] = {}
+    for row in detail.get("candidates", ()):
+        grouped.setdefault(row.get("reason") or ", ".join(row["rules"]), []).append(row["endpoint"])
+    for row in detail.get("objections", ()):
+        grouped.setdefault(f"{row['mask']}: {row['reason']}", []).append(row["endpoint"])
+    return grouped

@@ -81,24 +81,24 @@ async def _serve(shared: Shared, port: int | None, host: str | None, as_json: bo
             )
             gc.collect()
             gc.freeze()  # facts, rules and code stay for good: the collector need not look at them again
-            await serve(app, sockets, bounds=bounds, ready=lambda at: _greet(instance, at, as_json))
+            await serve(app, sockets, bounds=bounds, ready=lambda at: _greet(shared, instance, at, as_json))
     finally:
         for opened in sockets:
             opened.close()
 
 
-def _greet(instance: Instance, url: str, as_json: bool) -> None:
+def _greet(shared: Shared, instance: Instance, url: str, as_json: bool) -> None:
     """Say what is here, in a form for people or as one line of JSON."""
     if as_json:
         import orjson
 
-        click.echo(orjson.dumps(summary(instance, url)).decode())
+        click.echo(orjson.dumps(summary(shared, instance, url)).decode())
         return
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    told = summary(instance, url)
+    told = summary(shared, instance, url)
     for doubt in told["doubts"]:
         click.secho(f"warning: {doubt}", fg="yellow", err=True)
     console = Console(highlight=False)
@@ -135,7 +135,7 @@ def _made_of(pool: dict[str, Any]) -> list[str]:
     return lines
 
 
-def summary(instance: Instance, url: str) -> dict[str, Any]:
+def summary(shared: Shared, instance: Instance, url: str) -> dict[str, Any]:
     """Return what the greeting says, in plain values."""
     from shoal.settings import doubts
 
@@ -144,7 +144,7 @@ def summary(instance: Instance, url: str) -> dict[str, Any]:
     policy = instance.loaded.settings.policy
     rules = f"{len(policy.allow)} allow and {len(policy.deny)} deny rules; " if policy.allow or policy.deny else ""
     outcome = "permitted" if policy.default == "permit" else "forbidden"
-    command_line = _command()
+    command_line = _command(shared)
     return {
         "url": url,
         "pool": {
@@ -171,18 +171,23 @@ def summary(instance: Instance, url: str) -> dict[str, Any]:
     }
 
 
-def _command() -> str:
-    """Return how this very command is called, so that what is shown can be pasted."""
+def _command(shared: Shared) -> str:
+    """Return how this very command is called, with its options, so that what is shown can be pasted."""
+    import shlex
     import shutil
     import sys
 
-    if shutil.which("shoal"):
-        return "shoal"
-    here = Path(sys.argv[0])
-    try:
-        return str(here.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(here)
+    words = ["shoal"]
+    if not shutil.which("shoal"):
+        here = Path(sys.argv[0])
+        try:
+            words = [str(here.resolve().relative_to(Path.cwd()))]
+        except ValueError:
+            words = [str(here)]
+    for option, path in (("--config", shared.config), ("--state", shared.state)):
+        if path is not None:
+            words += [option, str(path)]
+    return shlex.join(words)
 
 
 def unused_keys(instance: Instance) -> list[dict[str, str]]:

@@ -81,13 +81,6 @@ def _step(root: Tree, step: Mapping[str, Any], texts: Mapping[str, str], told: d
     title += f" [dim]{escape(skill)}[/dim]" if skill else ""
     title += f" [dim]sees {', '.join(sees)}[/dim]" if sees else ""
     node = root.add(title)
-    said = texts.get(step.get("output") or "")
-    if step.get("endpoint"):
-        quoted = f"  [green]{escape(_short(said))}[/green]" if said is not None else ""
-        review = f"  [bold]{step['review']}[/bold]" if step.get("review") else ""
-        node.add(f"[green]->[/green] {escape(step['endpoint'])}  {dollars(step['cost_usd'])}{quoted}{review}")
-    if step.get("error"):
-        node.add(f"[red]failed[/red] {escape(step['error'])}")
     for attempt in step["attempts"]:
         if attempt["status"] != "succeeded":
             why = attempt.get("loss") or attempt.get("rules") or ""
@@ -95,6 +88,13 @@ def _step(root: Tree, step: Mapping[str, Any], texts: Mapping[str, str], told: d
                 f"[yellow]{attempt['status']}[/yellow] {escape(attempt['endpoint'])} {escape(f'{why}')} "
                 f"[dim]{escape(_short(str(attempt.get('error', ''))))}[/dim]"
             )
+    said = texts.get(step.get("output") or "")
+    if step.get("endpoint"):
+        quoted = f"  [green]{escape(_short(said))}[/green]" if said is not None else ""
+        review = f"  [bold]{step['review']}[/bold]" if step.get("review") else ""
+        node.add(f"[green]->[/green] {escape(step['endpoint'])}  {dollars(step['cost_usd'])}{quoted}{review}")
+    if step.get("error"):
+        node.add(f"[red]failed[/red] {escape(step['error'])}")
     same = told.setdefault(repr((skill, step["role"], step["route"], step["objections"])), step["id"])
     if same != step["id"]:
         node.add(f"[dim]why, and who was left out: as for {same}[/dim]")
@@ -107,7 +107,9 @@ def _reasons(node: Tree, step: Mapping[str, Any]) -> None:
     from rich.markup import escape
 
     if step["route"]:
-        why = node.add("[dim]why[/dim] " + _terms(step["route"][0]))
+        first = step["route"][0]
+        other = "" if first["endpoint"] == step.get("endpoint") else f"{escape(first['endpoint'])} first: "
+        why = node.add(f"[dim]why[/dim] {other}{_terms(first)}")
         for row in step["route"][1:3]:
             why.add(f"[dim]then {escape(row['endpoint'])}: {_terms(row)}[/dim]")
     left_out: dict[str, list[str]] = {}

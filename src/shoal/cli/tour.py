@@ -133,7 +133,10 @@ async def _walk(guide: Guide) -> list[dict[str, Any]]:
         )
         await _told(guide, shoal, only=[f"host:{NOWHERE}"])
     if not guide.quiet:
-        click.echo("\nThat was the tour; nothing of it is left on disk. Go on with:")
+        click.echo(
+            "\nThat was the tour; nothing of it is left on disk. Its `trace` and `practice` lines work beside a "
+            "running\n`shoal serve`. Go on with:"
+        )
         for line in NEXT:
             click.echo(f"  {line}")
     return guide.steps

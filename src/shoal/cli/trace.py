@@ -66,5 +66,6 @@ async def _find(source: Any, run: str | None) -> Mapping[str, Any]:
     if run is not None and len(matching) > 1:
         raise CallerError(f"`{run}` fits {len(matching)} runs; write more of it")
     found = await source.run(matching[0])
-    assert found is not None
+    if found is None:
+        raise CallerError(f"run `{matching[0]}` belongs to another key; set SHOAL_API_KEY to the one that asked")
     return {k: v for k, v in found.items() if k != "owner"}

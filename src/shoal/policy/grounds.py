@@ -57,7 +57,7 @@ def reason(effect: Effect, rules: Sequence[str], facts: Sequence[str], error: st
     if first in WAYS_OUT:
         way_out = WAYS_OUT[first]
     elif first.startswith(("only ", "exclude ")):
-        way_out = "the request itself takes it away; ask without it"
+        way_out = "ask without it"
     else:
         way_out = "edit [policy] in shoal.toml"
     who = "the request's" if first.startswith(("only ", "exclude ")) else "policy rule"

@@ -72,10 +72,6 @@ class Twin(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         """Return the first rules whose pattern matches."""
         return next((m for m in self.models if fnmatchcase(model.lower(), m.match)), ModelRules())
 
-    def basis_of(self, rule: str) -> Basis:
-        """Return what a rule rests on."""
-        return self.basis.get(rule, "assumed")
-
 
 @lru_cache(maxsize=1)
 def load_twins() -> Mapping[str, Twin]:
