@@ -38,7 +38,7 @@ test: check ## check and all suites
 practice: setup ## train every practice model again and write its report card (about an hour on two cores)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[recipes]'
 	$(BIN)/python recipes/practice/train.py
-	$(BIN)/python -m shoal.practice.card 
+	$(BIN)/python -m shoal.practice.card
 
 simulate: setup ## the deterministic simulation over many seeds
 	$(BIN)/pytest tests/simulation --seeds 200
@@ -50,7 +50,7 @@ hostile: setup ## 1,000 half-open sockets and three rounds of hostile load again
 	$(BIN)/python -m shoal.evaluation.hostile
 
 docs: setup ## write the generated reference pages anew
-	$(BIN)/python tools/reference.py 
+	$(BIN)/python tools/reference.py
 
 lock: ## resolve the newest versions and write constraints.txt anew
 	@rm -rf .lock && $(PYTHON) -m venv .lock

@@ -359,3 +359,8 @@ def test_a_selector_that_names_nobody_is_doubted() -> None:
         "`policy.deny[0]`: `developer:moonshot` names nobody in the catalogue; write `developer:Moonshot*AI`",
         "`policy.deny[2]`: `provider:grok` names nobody in the catalogue; write `provider:groq`",
     )
+
+
+def test_a_stated_tenant_raises_a_doubt_because_no_rule_reads_it_yet() -> None:
+    found = doubts(checked('[tenant]\nsector = "finance"\n').settings, load_facts())
+    assert len(found) == 1 and found[0].startswith("`tenant.sector`: no rule reads it yet")

@@ -114,7 +114,7 @@ class Coordinator:
             _expected(state, step, skill),
             self._stakes[state.effort],
             latency,
-            _penalties(endpoints, step.need, features, rivals),
+            _penalties(endpoints, step.need, rivals),
         )
 
     def unable(self, endpoint: Endpoint, need: Need, features: Features) -> str | None:
@@ -162,7 +162,7 @@ class Coordinator:
         if not able:
             return ()
         beliefs = self._appraiser.beliefs(able, state.features.language, state.features.subject, step.skill)
-        penalties = _penalties(able, step.need, state.features, rivals)
+        penalties = _penalties(able, step.need, rivals)
         expected = _expected(state, step, step.skill)
         return self._appraiser.appraise(able, beliefs, expected, self._stakes[state.effort], {}, penalties)
 
@@ -214,9 +214,7 @@ def _incapable(endpoint: Endpoint, need: Need, features: Features) -> str | None
     return None
 
 
-def _penalties(
-    endpoints: Sequence[Endpoint], need: Need, features: Features, rivals: Sequence[Endpoint]
-) -> Mapping[str, tuple[Term, ...]]:
+def _penalties(endpoints: Sequence[Endpoint], need: Need, rivals: Sequence[Endpoint]) -> Mapping[str, tuple[Term, ...]]:
     """Return, by endpoint, what is taken off as shares of the value: kinship with a judged step, facts unknown."""
     if not rivals and not (need.tools or need.images):
         return {}
@@ -239,7 +237,7 @@ def _penalties(
 def _kinship(one: Endpoint, other: Endpoint) -> float:
     if one.id == other.id:
         return SAME_ENDPOINT
-    if one.developer == other.developer:
+    if one.developer is not None and one.developer == other.developer:  # two unknown ones are not the same
         return SAME_DEVELOPER
     country = one.model.developer_country
     return SAME_COUNTRY if country is not None and country == other.model.developer_country else 0.0

@@ -1,7 +1,7 @@
 """Doubts: settings that hold but probably do not say what was meant.
 
 A selector that names nobody is no error, for the pool may grow; yet a `deny` with a slip in a name forbids nothing,
-and an operator has to hear of it.
+and an operator has to hear of it. The same goes for what is kept for rules to come.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from shoal.settings.sections import Settings
 
 
 def doubts(settings: Settings, facts: Facts) -> tuple[str, ...]:
-    """Return one sentence for each selector whose name fits nothing that the facts know."""
+    """Return one sentence for each setting that changes nothing: a name nobody has, a fact no rule reads."""
     known = _known(facts)
     found = []
     for path, text in _selectors(settings):
@@ -24,6 +24,8 @@ def doubts(settings: Settings, facts: Facts) -> tuple[str, ...]:
         if names is None or any(is_like(name.casefold(), selector.value.casefold()) for name in names):
             continue
         found.append(f"`{path}`: `{text}` names nobody in the catalogue{_way_out(selector, names)}")
+    stated = [name for name in settings.tenant.__struct_fields__ if getattr(settings.tenant, name) is not None]
+    found += [f"`tenant.{name}`: no rule reads it yet; say what is forbidden by `[policy] deny`" for name in stated]
     return tuple(found)
 
 

@@ -79,7 +79,7 @@ class PolicySection(Section, frozen=True, kw_only=True):
 
 
 class TenantSection(Section, frozen=True, kw_only=True):
-    """Whom the law sees behind the requests."""
+    """Who stands behind the requests; kept for rules to come, no rule reads it yet."""
 
     home: Annotated[str | None, Meta(description="Country of the organisation that uses this instance.")] = None
     ultimate_parent: Annotated[str | None, Meta(description="Country of the company that owns it in the end.")] = None

@@ -19,7 +19,6 @@ MAX_BODY_BYTES = 32 * 1024 * 1024  # a whole reply; the longest outputs known ar
 MAX_CHOICES = 64
 MAX_TOOL_CALLS = 512
 MAX_TOKENS = 1_000_000_000
-JSON_DEPTH = 200  # orjson writes no deeper than 254 levels, so nothing deeper may get in
 
 Content = str | list[Any] | None
 

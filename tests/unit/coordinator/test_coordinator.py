@@ -321,3 +321,19 @@ def test_same_state_same_answer_from_a_fresh_coordinator() -> None:
     assert fresh.ask(state) == COORDINATOR.ask(state)
     step = Step("s", skill="read:ja")
     assert fresh.rank(state, step, PRACTICE, {}) == COORDINATOR.rank(state, step, PRACTICE, {})
+
+
+def test_two_unknown_developers_are_not_kin() -> None:
+    def kinship(developer: str | None) -> float:
+        pool = tuple(
+            replace(endpoint, model=replace(endpoint.model, developer=developer))
+            for endpoint in (general("one"), general("two"))
+        )
+        state = state_of(ask_for(PROSE), pool)
+        state = replace(state, results={"s": Result("s", text="x", endpoint=pool[0].id)})
+        step = Step("v", Role.VERIFIER, need=Need(differs_from=("s",)))
+        (ranked,) = COORDINATOR.rank(state, step, pool[1:], {})
+        return sum(term.value for term in ranked.terms if term.name == "kinship")
+
+    assert kinship("Acme") > 0.0
+    assert kinship(None) == 0.0
