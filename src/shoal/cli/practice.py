@@ -153,8 +153,9 @@ def _show(rows: Sequence[Mapping[str, Any]], as_json: bool) -> None:
 
 
 def _words(fault: Mapping[str, Any]) -> str:
-    times = "until cleared" if fault["times"] == 0 else f"{fault['times']} times"
-    return f"{fault['kind']} {times}" + (f" after {fault['after']} requests" if fault["after"] else "")
+    times = {0: "until cleared", 1: "once"}.get(fault["times"], f"{fault['times']} times")
+    requests = "one request" if fault["after"] == 1 else f"{fault['after']} requests"
+    return f"{fault['kind']} {times}" + (f" after {requests}" if fault["after"] else "")
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -155,6 +155,15 @@ class DeadlineSpent(PoolError):
     status = 504
     code = "deadline_spent"
 
+    def __init__(
+        self,
+        message: str = "the request's deadline is over; raise `shoal.deadline_s` or use `shoal-fast`",
+        *,
+        param: str | None = None,
+        detail: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(message, param=param, detail=detail)
+
 
 class Overloaded(PoolError):
     """Too many requests are in flight; come back shortly."""

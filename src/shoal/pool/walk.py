@@ -144,10 +144,7 @@ class Walk:
         if deadline is None:
             return None
         if now >= deadline:
-            raise DeadlineSpent(
-                "the request's time is used up; raise `shoal.deadline_s` or use `shoal-fast`",
-                detail={"attempts": self.chronicle.tried()},
-            )
+            raise DeadlineSpent(detail={"attempts": self.chronicle.tried()})
         return deadline - now
 
     async def _queue(self, candidates: Sequence[Candidate], left_s: float | None) -> Candidate | None:

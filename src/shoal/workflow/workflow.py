@@ -255,7 +255,7 @@ class _Run:
 
     def _check_time(self) -> None:
         if self._deadline is not None and self._clock.monotonic() >= self._deadline:
-            raise DeadlineSpent("the request's deadline is over; raise `shoal.deadline_s` or use `shoal-fast`")
+            raise DeadlineSpent
 
 
 def review_of(text: str) -> Review:

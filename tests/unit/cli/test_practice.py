@@ -65,3 +65,11 @@ def test_the_card_of_one_model_is_counts() -> None:
     assert name in run("card", f"practice/{name}")
     with pytest.raises(CallerError, match="no practice model `nobody`"):
         run("card", "nobody")
+
+
+@pytest.mark.parametrize(
+    ("times", "after", "words"),
+    [(1, 0, "cut once"), (0, 1, "cut until cleared after one request"), (2, 3, "cut 2 times after 3 requests")],
+)
+def test_a_fault_is_told_in_words(times: int, after: int, words: str) -> None:
+    assert practice._words({"kind": "cut", "times": times, "after": after}) == words
