@@ -50,9 +50,11 @@ def command(
 ) -> None:
     """Add PROVIDER to the pool: say who it is, under whose law, where, and at what price; then write shoal.toml.
 
+    `shoal models --all` shows whom the catalogue knows.
+
     \b
     shoal add deepseek
-    shoal add bedrock --place eu-central-1 --key-file ~/.keys/bedrock
+    shoal add alibaba --place intl --key-file ~/.keys/alibaba
     shoal add vllm --base-url http://127.0.0.1:8001/v1 --model qwen/qwen3-8b --yes
     """
     from shoal.cli.show import print_json

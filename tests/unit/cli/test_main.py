@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from shoal.catalogue.loader import load_facts
 from shoal.cli.main import COMMANDS, main, report, shoal
 from shoal.core.errors import NothingPermitted
 
@@ -129,3 +131,9 @@ def test_the_reference_is_made_from_the_help() -> None:
     tool = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(tool)
     assert tool.PAGE.read_text(encoding="utf-8") == tool.page(), "run tools/cli_reference.py"
+
+
+def test_every_provider_a_help_page_adds_is_in_the_catalogue() -> None:
+    page = (ROOT / "docs" / "reference" / "cli.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"shoal add ([a-z][\w-]*)", page))
+    assert named and named <= set(load_facts().providers)
