@@ -163,9 +163,9 @@ async def ask(session: aiohttp.ClientSession, model: str, question: Question, sh
     except orjson.JSONDecodeError:
         return Reply(question, None, status, False, latency, error="unreadable")
     if status != 200:
-        error = reply.get("error", {})
-        detail = f"{error.get('message')} {error.get('shoal')}"
-        return Reply(question, None, status, False, latency, error=str(error.get("code")), detail=detail)
+        refusal = reply.get("error", {})
+        detail = f"{refusal.get('message')} {refusal.get('shoal')}"
+        return Reply(question, None, status, False, latency, error=str(refusal.get("code")), detail=detail)
     text = reply["choices"][0]["message"]["content"] or ""
     inner = reply["usage"].get("shoal") or {}
     return Reply(
