@@ -81,14 +81,6 @@ class Snapshot:
         real = tuple(endpoint for endpoint in self.endpoints if not endpoint.practice)
         return real or self.endpoints
 
-    def with_endpoints(self, endpoints: Iterable[Endpoint]) -> Snapshot:
-        """Return a snapshot of the same settings over other endpoints.
-
-        Raises:
-            SetupError: two endpoints have the same id.
-        """
-        return _snapshot(tuple(endpoints), self.instance_country, self.profiles, self.offered)
-
     def resolve(self, name: str) -> Selection:
         """Return what a model name means.
 

@@ -12,7 +12,7 @@ from math import floor
 from types import MappingProxyType
 from typing import Any
 
-from shoal.coordinator.gate import Gate, forced_or_plain
+from shoal.coordinator.gate import ModeGate, forced_or_plain
 from shoal.coordinator.language import read_language, words_of
 from shoal.coordinator.phrases import DIGITS, NumberQuestion, Phrases
 from shoal.coordinator.planner import Failed, Plan, advance
@@ -49,7 +49,7 @@ class Coordinator:
         self._phrases = Phrases() if phrases is None else phrases
         self._stakes = stakes
         self._appraiser = Appraiser()
-        self._gate = Gate(self._phrases, self._best, stakes)
+        self._gate = ModeGate(self._phrases, self._best, stakes)
 
     def features(self, request: Request) -> Features:
         """Return what can be read off the request without asking any model."""

@@ -82,7 +82,7 @@ def direct_link(state: State) -> Link:
     return Link(free_id(state.request), needs, skill)
 
 
-class Gate:
+class ModeGate:
     """Predicts what each shape of a run is worth."""
 
     def __init__(self, phrases: Phrases, best: Forecaster, stakes: Mapping[Effort, Stakes]) -> None:

@@ -135,9 +135,9 @@ def test_a_name_that_is_no_name_is_the_callers_fault(facts: Facts, name: str) ->
 def test_the_version_follows_every_fact(facts: Facts) -> None:
     one, again = pool(facts, Entry("openai")), pool(facts, Entry("openai"))
     assert one.version == again.version
-    changed = one.with_endpoints([replace(one.endpoints[0], host_country="US"), *one.endpoints[1:]])
-    assert changed.version != one.version
-    assert changed.profiles == one.profiles
+    moved = [replace(one.endpoints[0], host_country="US"), *one.endpoints[1:]]
+    same, changed = build_snapshot(facts, (), one.endpoints), build_snapshot(facts, (), moved)
+    assert same.version != changed.version
 
 
 def test_two_endpoints_of_one_name_are_refused(facts: Facts) -> None:
