@@ -37,7 +37,7 @@ from shoal.pool.exchange import Exchange
 from shoal.pool.transport import Transport
 from shoal.wire.outgoing import Outgoing
 
-SHORTEST_KEY = 4  # what is shorter is a placeholder, and taking it out would only garble words
+SHORTEST_KEY = 4  # what is shorter is no key of anyone, and taking it out would only garble words
 
 
 class Decoder(Protocol):
