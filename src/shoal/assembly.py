@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -172,6 +172,11 @@ def state_of(loaded: Loaded, chosen: Path | None = None) -> Path:
     return state
 
 
+def facts_of(loaded: Loaded) -> Facts:
+    """Return the catalogue's facts with the operator's own added; a few dozen milliseconds, so load them once."""
+    return loaded.facts(load_facts())
+
+
 async def local_entries(loaded: Loaded, facts: Facts, own_ports: Sequence[int] = ()) -> tuple[Entry, ...]:
     """Look for local servers on their usual ports and return them as entries of the pool."""
     discovery = loaded.settings.discovery
@@ -214,19 +219,20 @@ async def open_instance(
     loaded: Loaded,
     *,
     state: Path,
+    facts: Facts | None = None,
     extra: Sequence[Endpoint] = (),
     local: Sequence[Entry] = (),
     transport: Transport | None = None,
-    clock: Clock | None = None,
-    random_for: Callable[[str], Random] | None = None,
 ) -> AsyncIterator[Instance]:
     """Open an instance for the length of the block: journal, pool, policy and coordinator, wired.
+
+    `facts` are those `facts_of` gives; who has loaded them already hands them in.
 
     Raises:
         SetupError: settings or facts are wrong, or the journal cannot be opened.
     """
-    clock = clock or SystemClock()
-    facts = loaded.facts(load_facts())
+    clock = SystemClock()
+    facts = facts_of(loaded) if facts is None else facts
     snapshot = snapshot_of(loaded, facts, local, extra)
     policy = policy_of(loaded)
     coordinator = Coordinator(stakes=_stakes(loaded))
@@ -236,7 +242,7 @@ async def open_instance(
         snapshot.endpoints,
         transport=transport or own_transport,  # type: ignore[arg-type]  # one of the two is there
         clock=clock,
-        random_for=random_for or (lambda name: Random(name + str(monotonic()))),
+        random_for=lambda name: Random(name + str(monotonic())),
         secret=lambda name: keys.get(name),
         gate=Gate(policy),
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
+from shoal.coordinator.coordinator import NOT_NUMBERS
 from shoal.core.attempt import Emit
 from shoal.core.budget import Account
 from shoal.core.clock import Clock
@@ -22,7 +23,7 @@ from shoal.core.errors import LedgerUnavailable, NoAbleEndpoint, ShoalError
 from shoal.core.event import Act, Event, Record
 from shoal.core.item import Answer, Delta, Usage
 from shoal.core.label import Label
-from shoal.core.plan import Features, Result, State, Step
+from shoal.core.plan import Features, Need, Result, State, Step
 from shoal.core.request import Effort, Prompt, Request
 from shoal.core.selector import Narrowing
 from shoal.core.verdict import Verdict
@@ -32,9 +33,7 @@ from shoal.workflow.workflow import Outcome
 T = TypeVar("T", float, Decimal)
 QUEUE = 256  # deltas between a run and its reader; a slow reader holds the run back
 JOURNAL_DOWN = "the journal cannot be written, so no new request is taken; see the log and the disk"
-PRACTICE_ONLY = (
-    "the practice pool only answers number questions; `shoal add PROVIDER` or start a local server to ask anything else"
-)
+PRACTICE_ONLY = f"{NOT_NUMBERS} to ask anything else"
 
 
 class Selected(Protocol):
@@ -81,7 +80,7 @@ class Reader(Protocol):
     """Reads off a request what needs no model."""
 
     def features(self, request: Request) -> Features: ...
-    def unable(self, endpoint: Endpoint, need: Any, features: Features) -> str | None: ...
+    def unable(self, endpoint: Endpoint, need: Need, features: Features) -> str | None: ...
 
 
 class Runner(Protocol):

@@ -105,8 +105,7 @@ async def open_here(shared: Shared, *, serving: bool = False) -> AsyncIterator[I
     Only a serving instance leaves the practice pool's notice in the state directory; a passing one uses the pool of
     the Shoal that runs on the same state, or else starts one that keeps to itself.
     """
-    from shoal.assembly import local_entries, open_instance, state_of
-    from shoal.catalogue.loader import load_facts
+    from shoal.assembly import facts_of, local_entries, open_instance, state_of
     from shoal.practice.process import PracticePool, endpoints
     from shoal.settings import load
 
@@ -122,8 +121,10 @@ async def open_here(shared: Shared, *, serving: bool = False) -> AsyncIterator[I
                 pool = await stack.enter_async_context(PracticePool.start(told))
             extra = endpoints(pool)
             own_ports = list(pool.ports.values())
-        local = await local_entries(loaded, loaded.facts(load_facts()), own_ports)
-        yield await stack.enter_async_context(open_instance(loaded, state=state, extra=extra, local=local))
+        facts = facts_of(loaded)
+        local = await local_entries(loaded, facts, own_ports)
+        opened = open_instance(loaded, state=state, facts=facts, extra=extra, local=local)
+        yield await stack.enter_async_context(opened)
 
 
 def _practice_beside(state: Path) -> PracticePool | None:

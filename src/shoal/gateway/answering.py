@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from decimal import Decimal
 from typing import Any, Protocol
 
-from shoal.core.item import Answer, Delta, Usage
+from shoal.core.item import Delta
 from shoal.core.request import Request
+from shoal.wire.door_reply import Finished
 
 
-class Completed(Protocol):
-    """A finished run: the answer, who served it, what it cost."""
+class Heading(Protocol):
+    """What the reply's headers say of a run; of a stream it is known once the first delta is there."""
 
-    @property
-    def answer(self) -> Answer: ...
     @property
     def run(self) -> str: ...
     @property
@@ -27,27 +25,15 @@ class Completed(Protocol):
     def served_by(self) -> str: ...
     @property
     def policy(self) -> str: ...
-    @property
-    def usage_total(self) -> Usage: ...
-    @property
-    def cost_usd(self) -> Decimal | None: ...
-    @property
-    def usage_shoal(self) -> Mapping[str, Any]: ...
-    @property
-    def explain(self) -> Mapping[str, Any] | None: ...
 
 
-class Streaming(Protocol):
+class Completed(Finished, Heading, Protocol):
+    """A finished run: what the door writes of it, and what the headers say."""
+
+
+class Streaming(Heading, Protocol):
     """A run being streamed: iterate for its deltas; `completed` is there once they have ended."""
 
-    @property
-    def run(self) -> str: ...
-    @property
-    def mode(self) -> str: ...
-    @property
-    def served_by(self) -> str: ...
-    @property
-    def policy(self) -> str: ...
     @property
     def completed(self) -> Completed: ...
     def __aiter__(self) -> AsyncIterator[Delta]: ...
